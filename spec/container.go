@@ -1,0 +1,69 @@
+// Package spec turns flags and an image's config into one OCI runtime spec. It is pure: no file is read but those that
+// the user named (--env-file), and nothing of the host is probed.
+package spec
+
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Options are what the user typed, in docker's and podman's terms, each in the form of its flag. The zero value is
+// `rl run IMAGE`.
+type Options struct {
+	Args       []string // CMD after IMAGE; empty: the image's Cmd
+	Entrypoint *string  // --entrypoint; nil: the image's; "" clears it; a JSON array is taken as one
+	Env        []string // -e KEY=VALUE or -e KEY (the caller's value, dropped when unset); after EnvFiles
+	EnvFiles   []string // --env-file
+	Workdir    string   // -w, absolute inside the container
+	User       string   // -u name|uid[:group|gid]
+	GroupAdd   []string // --group-add; "keep-groups" alone keeps the caller's supplementary groups
+	Hostname   string   // --hostname
+
+	Interactive bool // -i
+	TTY         bool // -t
+	Init        bool // --init
+	ReadOnly    bool // --read-only
+	Privileged  bool // --privileged
+
+	Volumes []string // -v SRC:DST[:OPTIONS]
+	Mounts  []string // --mount type=bind,src=…
+	Tmpfs   []string // --tmpfs PATH[:OPTIONS]
+	Devices []string // --device SRC[:DST[:rwm]]
+
+	CapAdd      []string
+	CapDrop     []string
+	SecurityOpt []string // seccomp=FILE|unconfined, no-new-privileges[:bool], mask=PATHS, unmask=PATHS|ALL
+	Ulimits     []string // name=soft[:hard]
+	Sysctls     []string // key=value
+
+	PID, IPC, UTS string // "", "private" or "host"
+	HostNetwork   bool   // --network host: no network namespace, /sys is the host's, no network sysctls
+	Userns        string // "" (automatic), "keep-id[:uid=N,gid=N]", "host", "nomap"
+	Labels        []string
+	StopSignal    string
+}
+
+// Container is what a start needs: one OCI runtime spec, and the few facts that the spec has no word for. It is also
+// what is kept on disk (config.json beside the record).
+type Container struct {
+	// Spec is complete but for the id mappings (idmap decides), process.user (User is resolved inside the root) and
+	// the three files of the network (/etc/hosts, /etc/resolv.conf, /etc/hostname).
+	Spec *specs.Spec
+
+	// User is the USER of -u or of the image: "", "name", "uid", "name:group", "uid:gid".
+	User string
+	// Groups are the further groups of --group-add, by name or number.
+	Groups []string
+	// KeepGroups keeps the caller's supplementary groups (--group-add keep-groups).
+	KeepGroups bool
+
+	// Seccomp is "" for the default profile, "unconfined", or the path of a profile in docker's JSON form.
+	Seccomp string
+	// Init starts rl's reaping stub as PID 1 before the program.
+	Init bool
+	// Labels are those of the image and of --label.
+	Labels map[string]string
+	// StopSignal is the name or number that stops the program; "" is SIGTERM.
+	StopSignal string
+	// Warnings are one line each: what was asked for and has no effect here, with the reason.
+	Warnings []string
+}

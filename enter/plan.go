@@ -1,0 +1,128 @@
+// Package enter is the inside of a container: what runs between clone and execve, in a process that is already in its new
+// namespaces and never returns. It decides nothing: the outside compiled a Plan, and Main carries it out from top to bottom.
+//
+// The protocol with the outside (package userns), over one socket, descriptor 3:
+//
+//	outside                                   inside (rl-enter)
+//	clone(USER|NS|PID|…), maps written
+//	1: the length and the Plan   ───────────▶ mounts, files, pivot_root …
+//	                             ◀─────────── 'f' + /dev/fuse descriptor   (fuse-overlayfs rung only)
+//	                             ◀─────────── 't' + pty master             (terminal only)
+//	2: 'g' (the network is up)   ───────────▶ user, capabilities, seccomp, execve
+//	                             ◀─────────── 'e' + one Failure, or end of file: the program runs
+//
+// A death on either side is an end of file on the other; there is nothing else to clean up.
+package enter
+
+import (
+	"github.com/rl-containers/rl/sys"
+)
+
+// Plan is all that the inside does, as data.
+type Plan struct {
+	Root   RootFS
+	Mounts []Mount           // in order
+	Files  map[string][]byte // content of the mounts whose Kind is File, by Mount.Source
+	Masked []string          // made empty and read-only
+	Locked []string          // remounted read-only
+
+	Hostname, Domainname string
+	Sysctls              []Sysctl
+	Loopback             bool // bring lo up: the network namespace is new
+	Process              Process
+
+	// Tool, instead of all above but Process.Env, is a program of the host to execute as root of the user namespace, with
+	// descriptor 4 as its descriptor 3: rl-image, fuse-overlayfs.
+	Tool []string
+	// Remove, instead of all above, are directories to delete with the rights of all mapped ids.
+	Remove []string
+}
+
+// RootFS says what becomes "/".
+type RootFS struct {
+	// Kind is Overlay (native), Fuse (the outside serves it with fuse-overlayfs) or Bind (--rootfs).
+	Kind Kind
+	// Lower are the layers, the topmost first, relative to Base: short, since the kernel takes one page of options, and
+	// neutral, since the container reads them in its mountinfo.
+	Lower []string
+	Base  string
+	// Dir holds upper and work; for Bind it is the root directory itself. Its path is not shown to the container.
+	Dir      string
+	ReadOnly bool
+}
+
+// Sysctl is one value below /proc/sys, by its dotted name.
+type Sysctl struct {
+	Key, Value string
+	Default    bool // rl's own wish: a kernel that doesn't have it is no failure
+}
+
+// Kind is what is mounted.
+type Kind string
+
+// The kinds of Mount and RootFS.
+const (
+	Overlay Kind = "overlay"
+	Fuse    Kind = "fuse"
+	Bind    Kind = "bind" // Source is a path of the host
+	New     Kind = "new"  // a new instance of the file system FS
+	File    Kind = "file" // Source names an entry of Plan.Files
+	Link    Kind = "link" // a symlink at Target with the text Source; an existing entry stays
+)
+
+// Mount is one mount below the root.
+type Mount struct {
+	Kind        Kind
+	FS          string
+	Source      string
+	Target      string // inside the root; symlinks of the image are followed inside the root
+	Options     []sys.Option
+	Attr        uint64 // MOUNT_ATTR_* that are set
+	Clear       uint64 // MOUNT_ATTR_* that are cleared
+	Recursive   bool   // Bind: with the mounts below Source; Attr applies to those, too
+	Propagation uint64 // MS_PRIVATE, MS_SLAVE, MS_SHARED
+	CopyUp      bool   // a tmpfs starts with the content of the directory it covers (tmpcopyup)
+	// IfDir leaves the mount out when the image has no directory for it.
+	IfDir bool
+	// Optional is the reason why the start goes on without this mount when the kernel refuses it.
+	Optional string
+}
+
+// Process is what is executed, and as whom.
+type Process struct {
+	Args []string
+	Env  []string
+	Cwd  string
+	// User is name|uid[:group|gid] as typed, resolved by the image's own passwd and group; "" is root.
+	User   string
+	Groups []string // further groups, by name or number
+	// KeepGroups leaves the caller's supplementary groups, which setgroups(2) would drop for good.
+	KeepGroups bool
+	// NoGroups: setgroups is denied in this user namespace (user_namespaces(7), "/proc/PID/setgroups").
+	NoGroups bool
+	// SingleID: only one id is mapped; another USER than that can't be had.
+	SingleID bool
+	// Passwd is a line for /etc/passwd when the image has none for the user (--userns=keep-id).
+	Passwd, Group string
+
+	Caps       sys.Caps
+	NoNewPrivs bool
+	Seccomp    [][]byte // BPF programs, installed in order
+	Rlimits    []Rlimit
+	Terminal   bool
+	Init       bool // rl's reaping stub is PID 1
+}
+
+// Rlimit is one resource limit (setrlimit(2)). Clamp lowers it to the hard limit of the caller instead of failing.
+type Rlimit struct {
+	Type       int
+	Soft, Hard uint64
+	Clamp      bool
+}
+
+// Failure is what went wrong inside, as it goes up the socket.
+type Failure struct {
+	Message string
+	Hints   []string
+	Code    int // exit code for the user: 125, 126 or 127
+}

@@ -1,0 +1,44 @@
+package enter
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// runTool becomes a helper of the host, as root of the user namespace.
+func runTool(p *Plan) error {
+	if err := becomeRoot(); err != nil {
+		return err
+	}
+	if err := stayTied(); err != nil {
+		return err
+	}
+	// The socket moves out of the way, close-on-exec: its end is the news that the tool runs.
+	moved, err := unix.FcntlInt(Sock, unix.F_DUPFD_CLOEXEC, 10)
+	if err != nil {
+		return err
+	}
+	if err := unix.Dup3(4, Sock, 0); err != nil && !errors.Is(err, unix.EBADF) {
+		return err
+	}
+	err = unix.Exec(p.Tool[0], p.Tool, p.Process.Env)
+	unix.Dup3(moved, Sock, unix.O_CLOEXEC)
+	return fmt.Errorf("execute %s: %w", p.Tool[0], err)
+}
+
+// remove deletes directories of containers, whose files may belong to any mapped id.
+func remove(dirs []string) error {
+	if err := becomeRoot(); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	os.Exit(0) // nothing is left to execute; the end of the socket says that it went well
+	return nil
+}

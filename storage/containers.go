@@ -1,0 +1,304 @@
+package storage
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
+)
+
+// Record is what is kept of a container beside its spec: what was asked, never what is. Whether it runs is told by the lock
+// on its directory, which dies with the rl that holds it.
+type Record struct {
+	ID      string
+	Name    string `json:",omitempty"`
+	Image   string
+	ImageID string `json:",omitempty"`
+	Command []string
+	Created time.Time
+	Labels  map[string]string `json:",omitempty"`
+	// Pid and Start (clock ticks after boot, proc(5) stat field 22) name the first process beyond doubt, within the boot BootID.
+	Pid    int
+	Start  uint64
+	BootID string
+}
+
+// Container is the directory of one container, locked while it is open.
+type Container struct {
+	Dir  string
+	name string // the link that claims the name, "" without one
+	lock *os.File
+}
+
+// Two places: what --rm leaves behind after a kill is garbage by its place alone, and looking for it costs nothing for the
+// containers that are kept.
+const (
+	kept      = "containers"
+	transient = "transient"
+	names     = "names"
+)
+
+// NewContainer makes and locks the directory of a container, with upper and work for its root file system. remove puts it
+// where the next command collects it.
+func (s *Store) NewContainer(id, name string, remove bool) (*Container, error) {
+	place := kept
+	if remove {
+		place = transient
+	}
+	parent := filepath.Join(s.DataDir, place)
+	c := &Container{Dir: filepath.Join(parent, id)}
+	// Shared on the parent from mkdir to lock: a collector, which wants it exclusively, can't take the new directory for
+	// one whose owner is dead.
+	guard, err := openDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(parent, 0o700); err == nil {
+			guard, err = openDir(parent)
+		}
+	}
+	if err != nil {
+		return nil, explainDisk("make container directory", err)
+	}
+	defer guard.Close()
+	if err := flock(guard, unix.LOCK_SH); err != nil {
+		return nil, err
+	}
+	if err := c.make(); err != nil {
+		c.Remove()
+		return nil, explainDisk("make container directory", err)
+	}
+	if name == "" {
+		return c, nil
+	}
+	if err := s.claim(c, id, name); err != nil {
+		c.Remove()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Container) make() error {
+	for _, d := range []string{"", "/upper", "/work"} {
+		if err := os.Mkdir(c.Dir+d, 0o700); err != nil {
+			return err
+		}
+	}
+	// The upper directory's mode is that of "/" inside: everybody may enter.
+	if err := os.Chmod(c.Dir+"/upper", 0o755); err != nil {
+		return err
+	}
+	lock, err := openDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	c.lock = lock
+	return flock(lock, unix.LOCK_EX|unix.LOCK_NB)
+}
+
+// claim takes a name: a link that says which container has it. One whose container is gone is taken over.
+func (s *Store) claim(c *Container, id, name string) error {
+	dir := filepath.Join(s.DataDir, names)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return explainDisk("claim name", err)
+	}
+	link := filepath.Join(dir, name)
+	for range 3 {
+		err := os.Symlink(id, link)
+		if err == nil {
+			c.name = link
+			return nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return explainDisk("claim name", err)
+		}
+		if owner, err := os.Readlink(link); err == nil && s.exists(owner) {
+			return hint.Errorf("rl rm -f "+name+", or choose another name",
+				"the name %q is already in use by container %.12s", name, owner)
+		}
+		os.Remove(link)
+	}
+	return fmt.Errorf("claim name %q: others want it at the same moment", name)
+}
+
+// exists: kept, or transient and locked by a living rl.
+func (s *Store) exists(id string) bool {
+	if _, err := os.Lstat(filepath.Join(s.DataDir, kept, id)); err == nil {
+		return true
+	}
+	d, err := openDir(filepath.Join(s.DataDir, transient, id))
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	return flock(d, unix.LOCK_SH|unix.LOCK_NB) != nil
+}
+
+// Write puts v into the container's directory as JSON, whole or not at all.
+func (c *Container) Write(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(c.Dir, name+".new")
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return explainDisk("write "+name+" of the container", err)
+	}
+	return os.Rename(tmp, filepath.Join(c.Dir, name))
+}
+
+// Close lets go of the lock, and with it says that the container has ended.
+func (c *Container) Close() {
+	if c.lock != nil {
+		c.lock.Close()
+	}
+}
+
+// Remove deletes the container. What it can't delete with the caller's rights (directories of mapped ids) is returned, to be
+// deleted in a user namespace.
+func (c *Container) Remove() (left string) {
+	if c.name != "" {
+		os.Remove(c.name)
+	}
+	if err := removeTree(c.Dir); err != nil {
+		left = c.Dir
+	}
+	return left
+}
+
+// removeTree is os.RemoveAll for what overlay leaves: work/work has mode 0.
+func removeTree(dir string) error {
+	os.Chmod(filepath.Join(dir, "work", "work"), 0o700)
+	return os.RemoveAll(dir)
+}
+
+// Collect takes away what killed rl commands left of --rm containers. It returns the directories that need a user namespace
+// to be deleted, and kills what still runs of them. It never waits: a busy place is left to the next command.
+func (s *Store) Collect() (left []string) {
+	parent := filepath.Join(s.DataDir, transient)
+	guard, err := openDir(parent)
+	if err != nil {
+		return nil
+	}
+	defer guard.Close()
+	entries, err := guard.Readdirnames(-1)
+	if err != nil || len(entries) == 0 || flock(guard, unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil
+	}
+	var dead []*Container
+	for _, id := range entries {
+		c := &Container{Dir: filepath.Join(parent, id)}
+		if c.lock, err = openDir(c.Dir); err != nil {
+			continue
+		}
+		if flock(c.lock, unix.LOCK_EX|unix.LOCK_NB) != nil {
+			c.Close()
+			continue
+		}
+		dead = append(dead, c)
+	}
+	flock(guard, unix.LOCK_UN) // the deleting may take its time: the dead are ours by their own locks
+	for _, c := range dead {
+		c.bury(s)
+		if l := c.Remove(); l != "" {
+			left = append(left, l)
+		}
+		c.Close()
+	}
+	return left
+}
+
+// bury ends what the dead rl could not: a program that changed its credentials lost the wish to die with rl (prctl(2),
+// PR_SET_PDEATHSIG).
+func (c *Container) bury(s *Store) {
+	r, err := ReadRecord(c.Dir)
+	if err != nil {
+		return
+	}
+	if r.Name != "" {
+		c.name = filepath.Join(s.DataDir, names, r.Name)
+		if owner, err := os.Readlink(c.name); err != nil || owner != r.ID {
+			c.name = ""
+		}
+	}
+	if r.BootID != BootID() || r.Pid <= 1 {
+		return
+	}
+	fd, err := unix.PidfdOpen(r.Pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if start, err := StartTime(r.Pid); err == nil && start == r.Start {
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 2000)
+	}
+}
+
+// ReadRecord reads the record of the container in dir.
+func ReadRecord(dir string) (*Record, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "record.json"))
+	if err != nil {
+		return nil, err
+	}
+	r := new(Record)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return r, nil
+}
+
+// BootID names this boot of the machine (proc(5), /proc/sys/kernel/random/boot_id).
+func BootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// StartTime is when pid started, in clock ticks after boot (proc(5), stat field 22).
+func StartTime(pid int) (uint64, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	// The name in parentheses may hold anything, parentheses too: count from its end.
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 20 {
+		return 0, fmt.Errorf("stat of process %d: %d fields", pid, len(fields))
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+func openDir(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		if err != unix.EINTR {
+			return os.NewSyscallError("flock", err)
+		}
+	}
+}
+
+func explainDisk(op string, err error) error {
+	err = fmt.Errorf("%s: %w", op, err)
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return hint.With(err, "the disk or your quota is full: df -h ~/.local/share; rl rmi IMAGE frees space")
+	case errors.Is(err, unix.EROFS), errors.Is(err, unix.EACCES):
+		return hint.With(err, "rl needs a directory that it can write: export XDG_DATA_HOME=/some/writable/dir")
+	}
+	return err
+}

@@ -1,0 +1,169 @@
+// Package userns makes a process in new namespaces and talks to it until it has become the program: the outside of the
+// protocol that package enter draws.
+package userns
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/sys"
+)
+
+// Config says what is made.
+type Config struct {
+	// Namespaces are CLONE_NEW* beside CLONE_NEWUSER. CLONE_NEWCGROUP is unshared after the child is in its cgroup.
+	Namespaces uintptr
+	Map        idmap.Map
+	Stdio      [3]*os.File
+	// Extra are the child's descriptors from 4 on.
+	Extra []*os.File
+}
+
+// Process is the child: first rl's inside, then the program.
+type Process struct {
+	*os.Process
+	sock *os.File
+}
+
+// Start clones the child, which waits for its plan, and writes its id maps. The caller must be locked to its thread: the
+// child is killed when that thread ends.
+func Start(c Config) (*Process, error) {
+	ours, theirs, err := sys.SocketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	proc, err := os.StartProcess("/proc/self/exe", []string{"rl-enter"}, &os.ProcAttr{
+		Env:   []string{},
+		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], theirs}, c.Extra...),
+		Sys: &syscall.SysProcAttr{
+			Cloneflags:   unix.CLONE_NEWUSER | c.Namespaces&^unix.CLONE_NEWCGROUP,
+			Unshareflags: c.Namespaces & unix.CLONE_NEWCGROUP,
+			AmbientCaps:  allCaps(),
+			Pdeathsig:    syscall.SIGKILL,
+		},
+	})
+	if err != nil {
+		ours.Close()
+		return nil, explainClone(err)
+	}
+	p := &Process{proc, ours}
+	if err := c.Map.Write(proc.Pid); err != nil {
+		p.Abort()
+		return nil, err
+	}
+	return p, nil
+}
+
+// allCaps keep the child's rights over its first execve, while its uid is still unmapped (capabilities(7), "ambient").
+func allCaps() []uintptr {
+	caps := make([]uintptr, unix.CAP_LAST_CAP+1)
+	for i := range caps {
+		caps[i] = uintptr(i)
+	}
+	return caps
+}
+
+func explainClone(err error) error {
+	wrapped := fmt.Errorf("make user namespace: %w", err)
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return hint.With(wrapped, "user namespaces are forbidden here; as root: sysctl kernel.unprivileged_userns_clone=1 (Debian), "+
+			"sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), or start the outer container with --security-opt seccomp=unconfined", "rl doctor tells which")
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EUSERS):
+		return hint.With(wrapped, "no more namespaces allowed; as root: sysctl user.max_user_namespaces=15000 (and max_mnt_, max_net_, max_pid_namespaces)")
+	case errors.Is(err, unix.EINVAL):
+		return hint.With(wrapped, "this kernel has no user namespaces (CONFIG_USER_NS)")
+	}
+	return wrapped
+}
+
+// Send writes the plan, as package enter encodes it.
+func (p *Process) Send(write func(io.Writer) error) error {
+	// A child that died tells why, or its death does: the reader of Events knows more than a broken pipe.
+	if err := write(p.sock); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		return fmt.Errorf("send plan: %w", err)
+	}
+	return nil
+}
+
+// Go lets the child execute the program.
+func (p *Process) Go() error {
+	return p.Send(func(w io.Writer) error { _, err := w.Write([]byte{'g'}); return err })
+}
+
+// Failure is package enter's, as bytes: userns doesn't know what the child does.
+type failure struct {
+	Message string
+	Hints   []string
+	Code    int
+}
+
+// Next waits for the next word of the child: a letter with a descriptor, or io.EOF when the program was executed (or the
+// child died without a word), or the error that it sent.
+func (p *Process) Next() (byte, *os.File, error) {
+	letter, fds, err := sys.Recv(int(p.sock.Fd()))
+	if err != nil {
+		return 0, nil, err
+	}
+	if letter == 'e' {
+		return 0, nil, p.failure()
+	}
+	if len(fds) != 1 {
+		return 0, nil, fmt.Errorf("start container: message %q with %d descriptors", letter, len(fds))
+	}
+	return letter, os.NewFile(uintptr(fds[0]), "from child"), nil
+}
+
+func (p *Process) failure() error {
+	b, err := io.ReadAll(io.LimitReader(p.sock, 1<<20))
+	if err != nil {
+		return fmt.Errorf("start container: %w", err)
+	}
+	var f failure
+	if err := json.Unmarshal(b, &f); err != nil {
+		return fmt.Errorf("start container: broken message: %w", err)
+	}
+	return &hint.Exit{Code: f.Code, Err: hint.With(errors.New(f.Message), f.Hints...)}
+}
+
+// Abort kills and reaps the child.
+func (p *Process) Abort() {
+	p.Kill()
+	p.Wait()
+	p.sock.Close()
+}
+
+// Run executes a program of the host (a Tool or a Remove plan) in a user and mount namespace of its own and waits for it.
+func Run(c Config, plan func(io.Writer) error) (*os.ProcessState, error) {
+	p, err := Spawn(c, plan)
+	if err != nil {
+		return nil, err
+	}
+	return p.Wait()
+}
+
+// Spawn is Run that doesn't wait.
+func Spawn(c Config, plan func(io.Writer) error) (*Process, error) {
+	p, err := Start(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Send(plan); err != nil {
+		p.Abort()
+		return nil, err
+	}
+	if _, _, err := p.Next(); err != io.EOF {
+		p.Abort()
+		return nil, err
+	}
+	return p, nil
+}

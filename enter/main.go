@@ -155,6 +155,7 @@ func fail(err error) {
 	if errors.As(err, &exit) {
 		f.Code = exit.Code
 	}
+	f.Refused = errors.Is(err, errRefused)
 	b, _ := json.Marshal(f)
 	if sys.Send(Sock, 'e') == nil {
 		file := os.NewFile(Sock, "parent")

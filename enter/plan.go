@@ -124,5 +124,6 @@ type Rlimit struct {
 type Failure struct {
 	Message string
 	Hints   []string
-	Code    int // exit code for the user: 125, 126 or 127
+	Code    int  // exit code for the user: 125, 126 or 127
+	Refused bool // native overlay is refused here; another RootFS.Kind may do
 }

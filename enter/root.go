@@ -130,6 +130,9 @@ func mountFuse(dir int) error {
 	return sys.Send(Sock, 'f', dev)
 }
 
+// errRefused tells the outside that another way of mounting may do.
+var errRefused = errors.New("overlay is not possible on this kernel or file system")
+
 func explainRoot(r *RootFS, err error) error {
 	err = fmt.Errorf("mount root file system: %w", err)
 	if r.Kind != Overlay {
@@ -137,7 +140,7 @@ func explainRoot(r *RootFS, err error) error {
 	}
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
-		return hint.With(err, "this kernel or file system refuses overlay: rl run --storage fuse-overlayfs … (see rl doctor)")
+		return hint.With(fmt.Errorf("%w (%w)", err, errRefused), "as root: apt-get install fuse-overlayfs, and rl uses that (see rl doctor)")
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESTALE):
 		return hint.With(err, "a layer of the image is gone: rl pull it again")
 	}

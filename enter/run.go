@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -252,11 +253,11 @@ func explainExec(exe string, err error) error {
 
 // execveat executes the file behind fd (execveat(2), AT_EMPTY_PATH).
 func execveat(fd int, args, env []string) error {
-	argv, err := unix.SlicePtrFromStrings(args)
+	argv, err := syscall.SlicePtrFromStrings(args)
 	if err != nil {
 		return err
 	}
-	envv, err := unix.SlicePtrFromStrings(env)
+	envv, err := syscall.SlicePtrFromStrings(env)
 	if err != nil {
 		return err
 	}

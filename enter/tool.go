@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/sys"
 )
 
 // runTool becomes a helper of the host, as root of the user namespace.
@@ -35,7 +37,7 @@ func remove(dirs []string) error {
 		return err
 	}
 	for _, dir := range dirs {
-		if err := os.RemoveAll(dir); err != nil {
+		if err := sys.RemoveAll(dir); err != nil {
 			return err
 		}
 	}

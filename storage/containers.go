@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/sys"
 )
 
 // Record is what is kept of a container beside its spec: what was asked, never what is. Whether it runs is told by the lock
@@ -167,16 +168,10 @@ func (c *Container) Remove() (left string) {
 	if c.name != "" {
 		os.Remove(c.name)
 	}
-	if err := removeTree(c.Dir); err != nil {
+	if err := sys.RemoveAll(c.Dir); err != nil {
 		left = c.Dir
 	}
 	return left
-}
-
-// removeTree is os.RemoveAll for what overlay leaves: work/work has mode 0.
-func removeTree(dir string) error {
-	os.Chmod(filepath.Join(dir, "work", "work"), 0o700)
-	return os.RemoveAll(dir)
 }
 
 // Collect takes away what killed rl commands left of --rm containers. It returns the directories that need a user namespace

@@ -20,7 +20,8 @@ func NewMount(fstype string, options []Option, attr int) (int, error) {
 		return -1, mountError("fsopen", fstype, err)
 	}
 	defer unix.Close(ctx)
-	for _, o := range options {
+	// The name that mountinfo shows for the source.
+	for _, o := range append([]Option{{"source", fstype}}, options...) {
 		if o.Value == "" {
 			err = unix.FsconfigSetFlag(ctx, o.Key)
 		} else {

@@ -105,6 +105,20 @@ type failure struct {
 	Message string
 	Hints   []string
 	Code    int
+	Refused bool
+}
+
+// Refused is a failure of the root file system that another way of mounting it may not have.
+type Refused struct{ error }
+
+// Unwrap returns the failure itself.
+func (r *Refused) Unwrap() error { return r.error }
+
+// Failed tells whether the child has sent a failure or died, without waiting.
+func (p *Process) Failed() bool {
+	fds := []unix.PollFd{{Fd: int32(p.sock.Fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
 }
 
 // Next waits for the next word of the child: a letter with a descriptor, or io.EOF when the program was executed (or the
@@ -132,7 +146,11 @@ func (p *Process) failure() error {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return fmt.Errorf("start container: broken message: %w", err)
 	}
-	return &hint.Exit{Code: f.Code, Err: hint.With(errors.New(f.Message), f.Hints...)}
+	err = &hint.Exit{Code: f.Code, Err: hint.With(errors.New(f.Message), f.Hints...)}
+	if f.Refused {
+		err = &Refused{err}
+	}
+	return err
 }
 
 // Abort kills and reaps the child.

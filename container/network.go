@@ -1,0 +1,87 @@
+package container
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/enter"
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/slirp"
+	"github.com/rl-containers/rl/spec"
+)
+
+// addNetworkFiles gives the container /etc/hosts, /etc/resolv.conf and /etc/hostname that agree with its network, and
+// /run/.containerenv, by which programs know a container. A mount of the user's on the same place wins.
+func (r *run) addNetworkFiles() error {
+	files, err := r.networkFiles()
+	if err != nil {
+		return err
+	}
+	r.plan.Files = map[string][]byte{}
+	for _, target := range []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv"} {
+		content, ok := files[target]
+		taken := slices.ContainsFunc(r.plan.Mounts, func(m enter.Mount) bool { return m.Target == target })
+		if !ok || taken {
+			continue
+		}
+		r.addFile(target, content)
+	}
+	return nil
+}
+
+// addFile shows content at target; the mount goes before those of the user, which may cover it.
+func (r *run) addFile(target string, content []byte) *enter.Mount {
+	name := strings.ReplaceAll(strings.TrimPrefix(target, "/"), "/", "-")
+	r.plan.Files[name] = content
+	m := enter.Mount{Kind: enter.File, Source: name, Target: target, Propagation: unix.MS_PRIVATE}
+	at := slices.IndexFunc(r.plan.Mounts, func(m enter.Mount) bool { return strings.HasPrefix(m.Target, "/sys") })
+	r.plan.Mounts = slices.Insert(r.plan.Mounts, at+1, m)
+	return &r.plan.Mounts[at+1]
+}
+
+func (r *run) networkFiles() (map[string][]byte, error) {
+	net := r.mode.Net()
+	hostname := r.spec.Spec.Hostname
+	if hostname == "" {
+		hostname, _ = os.Hostname()
+	}
+	hosts, err := slirp.Hosts(net, hostname, r.Name, r.AddHosts)
+	if err != nil {
+		return nil, err
+	}
+	resolv, _ := os.ReadFile("/etc/resolv.conf")
+	return map[string][]byte{
+		"/etc/hosts":         hosts,
+		"/etc/resolv.conf":   slirp.ResolvConf(net, resolv, r.DNS, r.DNSSearch, r.DNSOptions),
+		"/etc/hostname":      []byte(hostname + "\n"),
+		"/run/.containerenv": {},
+	}, nil
+}
+
+// adaptSingleID helps Debian's apt where only one id is mapped: it wants to become another user for its downloads and checks
+// that it did, which no filter can pretend. The file exists only in this container.
+func (r *run) adaptSingleID() {
+	if r.ids.Rung == idmap.Single {
+		r.addFile("/etc/apt/apt.conf.d/99-rl-single-id", []byte("APT::Sandbox::User \"root\";\n")).IfDir = true
+	}
+}
+
+// keepID makes the caller's own id the default user of --userns=keep-id, as podman does.
+func keepID(user string, o *spec.Options, ids idmap.Map) string {
+	mode, _, _ := strings.Cut(o.Userns, ":")
+	if mode != "keep-id" || o.User != "" {
+		return user
+	}
+	return callerInside(ids)
+}
+
+// hostnameEnv sets HOSTNAME, as docker does.
+func hostnameEnv(env []string, hostname string) []string {
+	if hostname == "" || slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "HOSTNAME=") }) {
+		return env
+	}
+	return append(slices.Clip(env), "HOSTNAME="+hostname)
+}

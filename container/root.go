@@ -1,0 +1,209 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/enter"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/userns"
+)
+
+// planRoot chooses how the root file system is mounted: native overlay, else fuse-overlayfs. Layers are stored as the plain
+// mapping (0 is the caller) reads them, so a container with another mapping needs fuse-overlayfs, which serves them from a
+// namespace with the plain one: no copy of the image is made.
+func (r *run) planRoot() error {
+	root := &r.plan.Root
+	if r.Rootfs != "" {
+		dir, err := filepath.Abs(r.Rootfs)
+		root.Kind, root.Dir = enter.Bind, dir
+		return err
+	}
+	root.Kind, root.Base, root.Lower = enter.Overlay, r.image.Base, r.image.Layers
+	mode, _, _ := strings.Cut(r.Options.Userns, ":")
+	shifted := (mode == "keep-id" || mode == "nomap") && r.ids.Rung == idmap.Subid
+	switch r.StorageDriver {
+	case "", "auto":
+		if shifted {
+			root.Kind = enter.Fuse
+		}
+	case "overlay":
+		if shifted {
+			return hint.Errorf("leave --storage out, or use --storage fuse-overlayfs", "native overlay can't show an image with the ids of --userns=%s", mode)
+		}
+	case "fuse-overlayfs":
+		root.Kind = enter.Fuse
+	default:
+		return hint.Errorf("overlay or fuse-overlayfs", "--storage: unknown driver %q", r.StorageDriver)
+	}
+	return nil
+}
+
+// serveFuse starts fuse-overlayfs on the descriptor that the child mounted. It runs beside the container, in a user
+// namespace of its own with the plain mapping: no process of the container can see or trace it. It ends with the mount.
+func serveFuse(dev *os.File, r *run) (*userns.Process, error) {
+	exe, err := hostProgram("fuse-overlayfs")
+	if err != nil {
+		return nil, hint.With(err, "as root: apt-get install fuse-overlayfs")
+	}
+	ids, err := idmap.Mine("")
+	if err != nil {
+		return nil, err
+	}
+	root := r.plan.Root
+	lower := make([]string, len(root.Lower))
+	for i, l := range root.Lower {
+		if lower[i] = l; !filepath.IsAbs(l) {
+			lower[i] = filepath.Join(root.Base, l)
+		}
+	}
+	options := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + root.Dir + "/upper,workdir=" + root.Dir + "/work"
+	if ids.Rung == idmap.Single {
+		options += ",squash_to_root"
+	}
+	tool := &enter.Plan{Tool: []string{exe, "-f", "-o", options, "/dev/fd/3"}, Process: enter.Process{Env: []string{"PATH=/usr/bin:/bin"}}}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	return userns.Spawn(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{null, null, os.Stderr}, Extra: []*os.File{dev}},
+		func(w io.Writer) error { return enter.WritePlan(w, tool) })
+}
+
+// hostProgram finds a helper by a fixed list: PATH may name directories that others can write.
+func hostProgram(name string) (string, error) {
+	for _, dir := range []string{"/usr/bin/", "/usr/local/bin/", "/bin/", "/usr/sbin/", "/usr/libexec/podman/"} {
+		if unix.Access(dir+name, unix.X_OK) == nil {
+			return dir + name, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed", name)
+}
+
+// sibling finds one of rl's own helpers: beside rl, or in ../libexec/rl of it.
+func sibling(name string) (string, error) {
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(self)
+	for _, path := range []string{dir + "/" + name, filepath.Join(dir, "../libexec/rl", name)} {
+		if unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+	}
+	return "", hint.Errorf("make install puts it into PREFIX/libexec/rl; it belongs beside rl or there", "%s is missing", name)
+}
+
+// tiny is the built-in image.
+func tiny(s *storage.Store) (*storage.Image, error) {
+	exe, err := sibling("rl-tiny")
+	if err != nil {
+		return nil, err
+	}
+	return storage.Tiny(s.DataDir, exe)
+}
+
+// toolRequest is what rl-image reads from its descriptor 3.
+type toolRequest struct {
+	Version string    `json:"version"`
+	Verb    string    `json:"verb"`
+	Args    any       `json:"args"`
+	Store   toolStore `json:"store"`
+}
+
+type toolStore struct {
+	DataDir     string `json:"data_dir"`
+	SingleUID   bool   `json:"single_uid"`
+	RootlessUID int    `json:"rootless_uid"`
+	RootlessGID int    `json:"rootless_gid"`
+}
+
+// ImageTool runs a verb of rl-image, which does all writing to the image store, as root of a user namespace with the
+// caller's ids. rl-image prints what went wrong by itself.
+func ImageTool(verb string, args any) error {
+	store, err := storage.Open()
+	if err != nil {
+		return err
+	}
+	return imageTool(store, verb, args)
+}
+
+func imageTool(store *storage.Store, verb string, args any) error {
+	exe, err := sibling("rl-image")
+	if err != nil {
+		return err
+	}
+	ids, err := idmap.Mine("")
+	if err != nil {
+		return err
+	}
+	request, err := memory(toolRequest{Version: Version, Verb: verb, Args: args, Store: toolStore{
+		DataDir: store.DataDir, SingleUID: ids.Rung == idmap.Single, RootlessUID: os.Geteuid(), RootlessGID: os.Getegid()}})
+	if err != nil {
+		return err
+	}
+	defer request.Close()
+	tool := &enter.Plan{Tool: []string{exe, verb}, Process: enter.Process{Env: os.Environ()}}
+	// rl-image hears the terminal's Ctrl-C itself and ends in order; rl waits for that.
+	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)
+	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
+	state, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, Extra: []*os.File{request}},
+		func(w io.Writer) error { return enter.WritePlan(w, tool) })
+	if err != nil {
+		return fmt.Errorf("start rl-image: %w", err)
+	}
+	if code := exitCode(state); code != 0 {
+		return &hint.Exit{Code: code}
+	}
+	return nil
+}
+
+// memory holds v as JSON in memory: credentials never reach an argument list or a disk.
+func memory(v any) (*os.File, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("request", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	f := os.NewFile(uintptr(fd), "request")
+	if _, err := f.Write(b); err != nil {
+		return nil, err
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return f, err
+}
+
+// removeMapped deletes directories that hold files of the caller's subordinate ids.
+func removeMapped(ids idmap.Map, dirs []string) error {
+	plain, err := idmap.Mine("")
+	if err != nil {
+		plain = ids
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	state, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: plain, Stdio: [3]*os.File{null, null, null}},
+		func(w io.Writer) error { return enter.WritePlan(w, &enter.Plan{Remove: dirs}) })
+	if err == nil && !state.Success() {
+		err = errors.New("remove directories of containers: " + state.String())
+	}
+	return err
+}

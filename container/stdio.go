@@ -1,0 +1,264 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/rl-containers/rl/hint"
+)
+
+// stdio carries bytes between the caller and the container.
+//
+// A container gets pipes, the null device, or a terminal of its own, never the caller's terminal or files: what root inside
+// can open again by /proc/self/fd would be the caller's file with the caller's rights, and a terminal takes typed commands
+// (TIOCSTI, CVE-2017-5226). A pipe of the caller's is passed as it is, so that no byte is copied.
+type stdio struct {
+	child  [3]*os.File // what the child gets; closed here once it has them
+	close  []*os.File
+	copies []func()
+	out    sync.WaitGroup // the copies that end when the container's side is closed
+
+	interactive bool
+	master      *os.File
+	saved       *term.State
+	detach      []byte
+	say         func(string)
+}
+
+func openStdio(interactive, tty bool) (*stdio, error) {
+	s := &stdio{interactive: interactive}
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, null)
+	s.child = [3]*os.File{null, null, null}
+	if tty {
+		return s, nil
+	}
+	if interactive {
+		if err := s.input(); err != nil {
+			return nil, err
+		}
+	}
+	for fd, f := range map[int]*os.File{1: os.Stdout, 2: os.Stderr} {
+		if err := s.output(fd, f); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// safe tells whether a descriptor of the caller's may be the container's.
+func safe(f *os.File) bool {
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) != nil {
+		return false
+	}
+	null := st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
+	return null || st.Mode&unix.S_IFMT == unix.S_IFIFO
+}
+
+func (s *stdio) input() error {
+	if safe(os.Stdin) {
+		s.child[0] = os.Stdin
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	s.child[0], s.close = r, append(s.close, r)
+	s.copies = append(s.copies, func() {
+		io.Copy(w, os.Stdin)
+		w.Close()
+	})
+	return nil
+}
+
+func (s *stdio) output(fd int, f *os.File) error {
+	if safe(f) {
+		s.child[fd] = f
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	s.child[fd], s.close = w, append(s.close, w)
+	s.out.Add(1)
+	s.copies = append(s.copies, func() {
+		defer s.out.Done()
+		io.Copy(f, r)
+		r.Close() // the program's next write is told that nobody reads
+	})
+	return nil
+}
+
+// started closes what the child now has.
+func (s *stdio) started() {
+	for _, f := range s.close {
+		f.Close()
+	}
+	s.close = nil
+}
+
+// attach takes the terminal's master from the child, before the program runs: it starts in a window of the right size.
+func (s *stdio) attach(master *os.File) error {
+	s.master = master
+	s.resize()
+	s.out.Add(1)
+	s.copies = append(s.copies, func() {
+		defer s.out.Done()
+		io.Copy(os.Stdout, master) // ends with EIO when the last slave is closed
+	})
+	if !s.interactive {
+		return nil
+	}
+	if term.IsTerminal(0) {
+		saved, err := term.MakeRaw(0)
+		if err != nil {
+			return fmt.Errorf("set terminal to raw mode: %w", err)
+		}
+		s.saved = saved
+	}
+	s.copies = append(s.copies, s.typed)
+	return nil
+}
+
+// typed copies what is typed to the terminal. The end of a piped input is told as a typist tells it.
+func (s *stdio) typed() {
+	buf := make([]byte, 4096)
+	watch := detacher{keys: s.detach}
+	for {
+		n, err := os.Stdin.Read(buf)
+		out, detached := watch.filter(buf[:n])
+		if detached && s.say != nil {
+			s.say("detaching leaves nothing behind here: this container ends with rl (start it without -t and in the background to keep it)")
+		}
+		if _, werr := s.master.Write(out); werr != nil {
+			return
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) && s.saved == nil {
+				s.master.Write([]byte{4}) // VEOF
+			}
+			return
+		}
+	}
+}
+
+// resize gives the container's terminal the size of the caller's.
+func (s *stdio) resize() {
+	if s.master == nil {
+		return
+	}
+	for fd := range 3 {
+		if size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ); err == nil {
+			unix.IoctlSetWinsize(int(s.master.Fd()), unix.TIOCSWINSZ, size)
+			return
+		}
+	}
+}
+
+func (s *stdio) pump() {
+	for _, c := range s.copies {
+		go c()
+	}
+}
+
+// drain waits until all that the program wrote has arrived.
+func (s *stdio) drain() { s.out.Wait() }
+
+func (s *stdio) raw() bool { return s.saved != nil }
+
+// restore gives the caller its terminal back.
+func (s *stdio) restore() {
+	if s.saved != nil {
+		term.Restore(0, s.saved)
+		s.saved = nil
+	}
+}
+
+// detacher finds the detach keys in what is typed.
+type detacher struct {
+	keys []byte
+	seen int
+}
+
+// filter returns in without the keys, and whether they were typed. A part of them at the end of in is held back.
+func (d *detacher) filter(in []byte) (out []byte, detached bool) {
+	if len(d.keys) == 0 {
+		return in, false
+	}
+	for _, b := range in {
+		if b == d.keys[d.seen] {
+			if d.seen++; d.seen == len(d.keys) {
+				d.seen, detached = 0, true
+			}
+			continue
+		}
+		out = append(out, d.keys[:d.seen]...)
+		d.seen = 0
+		if b == d.keys[0] {
+			d.seen = 1
+			continue
+		}
+		out = append(out, b)
+	}
+	return out, detached
+}
+
+// parseDetachKeys reads docker's form: characters and ctrl-X (X of a-z @ [ \ ] ^ _), comma-separated; "" is none.
+func parseDetachKeys(s string) ([]byte, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var keys []byte
+	for len(s) > 0 {
+		word := s
+		if i := indexComma(s); i >= 0 {
+			word, s = s[:i], s[i+1:]
+		} else {
+			s = ""
+		}
+		key, ok := detachKey(word)
+		if !ok {
+			return nil, hint.Errorf("the form is ctrl-p,ctrl-q or single characters", "--detach-keys: %q is not a key", word)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// indexComma finds the separator; a comma at the start of a word is the key itself.
+func indexComma(s string) int {
+	for i := 1; i < len(s); i++ {
+		if s[i] == ',' {
+			return i
+		}
+	}
+	return -1
+}
+
+func detachKey(word string) (byte, bool) {
+	if len(word) == 1 {
+		return word[0], true
+	}
+	if len(word) != 6 || word[:5] != "ctrl-" {
+		return 0, false
+	}
+	switch c := word[5]; {
+	case c >= 'a' && c <= 'z':
+		return c - 'a' + 1, true
+	case c >= '@' && c <= '_':
+		return c - '@', true
+	}
+	return 0, false
+}

@@ -48,6 +48,7 @@ type Map struct {
 	// Fix is the command that brings the better rung; "" when there is none.
 	Fix string
 
+	denied               bool   // setgroups(2) is denied in the caller's namespace
 	newuidmap, newgidmap string // absolute paths, of the Subid rung
 }
 
@@ -60,8 +61,8 @@ type Map struct {
 func Mine(mode string) (Map, error) { return Source{}.Map(mode) }
 
 // NoGroups is true where setgroups(2) is denied inside: the kernel wants that before one gid is mapped without privilege
-// (CVE-2014-8989).
-func (m Map) NoGroups() bool { return m.Rung == Single }
+// (CVE-2014-8989), and namespaces inherit it.
+func (m Map) NoGroups() bool { return m.Rung == Single || m.denied }
 
 // HostUID is the caller's number of the container's uid; false where it isn't mapped.
 func (m Map) HostUID(id uint32) (uint32, bool) { return toHost(m.UIDs, id) }

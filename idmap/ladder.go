@@ -17,6 +17,7 @@ type facts struct {
 	root, privileged bool
 	// ownUIDs and ownGIDs are what the caller's own namespace maps: nothing else can be given away.
 	ownUIDs, ownGIDs []span
+	noGroups         bool // setgroups(2) is denied in the caller's own namespace, and so in those below
 	subUIDs, subGIDs []span
 	// newuidmap and newgidmap are absolute paths; broken says why they can't be used.
 	newuidmap, newgidmap string
@@ -68,6 +69,9 @@ func (m *mode) options(whole, opts string) error {
 
 // climb picks the rung.
 func climb(m mode, f facts) (Map, error) {
+	if f.privileged && f.alone() {
+		return single(m, f, "only one user exists in the user namespace that rl runs in", "")
+	}
 	if f.privileged {
 		return direct(m, f)
 	}
@@ -76,7 +80,7 @@ func climb(m mode, f facts) (Map, error) {
 	if why, fix := f.without(subUIDs, subGIDs); why != "" {
 		return single(m, f, why, fix)
 	}
-	out := Map{Rung: Subid, newuidmap: f.newuidmap, newgidmap: f.newgidmap}
+	out := Map{Rung: Subid, denied: f.noGroups, newuidmap: f.newuidmap, newgidmap: f.newgidmap}
 	var cut1, cut2 bool
 	out.UIDs, cut1 = fit(m.ranges(m.uid, f.uid, subUIDs))
 	out.GIDs, cut2 = fit(m.ranges(m.gid, f.gid, subGIDs))
@@ -84,6 +88,11 @@ func climb(m mode, f facts) (Map, error) {
 		out.Note = fmt.Sprintf("%s has more subordinate id ranges than the kernel takes (%d lines, one page): the last ones are left out", f.name, maxLines)
 	}
 	return out, nil
+}
+
+// alone is a caller whose own namespace maps one id, as `unshare -r` makes it.
+func (f facts) alone() bool {
+	return len(f.ownUIDs) == 1 && f.ownUIDs[0].size == 1 || len(f.ownGIDs) == 1 && f.ownGIDs[0].size == 1
 }
 
 // without says why the Subid rung doesn't hold, and what to type; "" where it does.
@@ -112,7 +121,7 @@ func direct(m mode, f facts) (Map, error) {
 	if m.nomap || m.uid != nil && *m.uid != f.uid || m.gid != nil && *m.gid != f.gid {
 		return Map{}, hint.Errorf("run as an ordinary user, or without --userns", "user namespace mode: root keeps its own ids (nomap and keep-id:uid=N are for ordinary users)")
 	}
-	return Map{Rung: Direct, UIDs: identity(f.ownUIDs), GIDs: identity(f.ownGIDs)}, nil
+	return Map{Rung: Direct, denied: f.noGroups, UIDs: identity(f.ownUIDs), GIDs: identity(f.ownGIDs)}, nil
 }
 
 func identity(spans []span) []Range {

@@ -107,6 +107,9 @@ func TestMap(t *testing.T) {
 		{name: "root of a container", caller: rootAll,
 			files: map[string]string{"/proc/self/uid_map": "0 1000 1\n1 100000 65536\n", "/proc/self/gid_map": "0 1000 1\n1 100000 65536\n"},
 			want:  "uids 0→0 1→1+65536, gids 0→0 1→1+65536 (direct)"},
+		{name: "root of unshare -r", caller: rootAll, note: "only one user exists in the user namespace",
+			files: map[string]string{"/proc/self/uid_map": "0 1000 1\n", "/proc/self/gid_map": "0 1000 1\n"},
+			want:  "uids 0→0, gids 0→0 (single)"},
 		{name: "root without capabilities", caller: Caller{}, note: "root has no CAP_SETUID",
 			want: "uids 0→0, gids 0→0 (single)"},
 	}
@@ -142,6 +145,16 @@ func valid(t testing.TB, rs []Range) {
 			if intersect(span{a.Container, a.Size}, span{b.Container, b.Size}).size+intersect(span{a.Host, a.Size}, span{b.Host, b.Size}).size > 0 {
 				t.Errorf("%+v overlaps %+v", a, b)
 			}
+		}
+	}
+}
+
+func TestSetgroupsDeniedAbove(t *testing.T) {
+	files := map[string]string{"/proc/self/uid_map": "0 1000 5\n", "/proc/self/gid_map": "0 1000 5\n"}
+	for word, want := range map[string]bool{"deny\n": true, "allow\n": false} {
+		files["/proc/self/setgroups"] = word
+		if m, err := machine(t, rootAll, files).Map(""); err != nil || m.Rung != Direct || m.NoGroups() != want {
+			t.Errorf("%q: %v %v NoGroups %v", word, m, err, m.NoGroups())
 		}
 	}
 }

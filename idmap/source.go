@@ -52,6 +52,10 @@ func (s Source) facts() (facts, error) {
 	if f.ownGIDs, err = s.own("/proc/self/gid_map"); err != nil {
 		return f, err
 	}
+	if initial := (span{0, maxID}); len(f.ownGIDs) != 1 || f.ownGIDs[0] != initial {
+		word, _ := s.read("/proc/self/setgroups")
+		f.noGroups = strings.TrimSpace(word) == "deny"
+	}
 	if f.root {
 		return f, nil
 	}

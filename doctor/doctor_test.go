@@ -367,3 +367,30 @@ func TestTrialThatFails(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestInfo(t *testing.T) {
+	h := sick(t, map[string]string{"/usr/bin/pasta": "", "/etc/os-release": "PRETTY_NAME=\"Test 1\"\n", "/etc/subuid": "ann:100000:65536", "/etc/subgid": "ann:100000:65536"})
+	h.UID, h.Store = 1000, "/home/ann/.local/share/containers/storage"
+	h.IDs.Tools = &idmap.Helpers{UID: "/usr/bin/newuidmap", GID: "/usr/bin/newgidmap"}
+	put(t, h, map[string]string{h.DataDir + "/containers/abc/record.json": "{}", h.DataDir + "/images/a": "", h.DataDir + "/images/.b": ""})
+	i, err := h.Info("1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i.Store.Images != 1 || i.Store.Containers != 1 || !i.Host.Rootless || i.Host.MemTotal == 0 || i.Host.Network.Pasta != "/usr/bin/pasta" {
+		t.Errorf("%+v", i)
+	}
+	var text bytes.Buffer
+	if err := i.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"version: 1.2.3 (go", "  distribution: Test 1\n", "  idMappings: uids 0→1000 1→100000+65536, gids 0→1000 1→100000+65536 (subid)\n", "  slirp4netns:\n", "  graphRoot: /home/ann/.local/share/containers/storage\n"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	js, err := json.Marshal(i)
+	if err != nil || !strings.Contains(string(js), `"uidmap":[{"container_id":0,"host_id":1000,"size":1}`) {
+		t.Errorf("%v %s", err, js)
+	}
+}

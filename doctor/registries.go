@@ -10,12 +10,8 @@ import (
 
 // registries tells which registries.conf rules (containers-registries.conf(5)). Nothing is asked of the network.
 func registries(h *Host) Result {
-	file := h.registriesFile()
 	var search, insecure []string
-	files := h.dropIns()
-	if file != "" {
-		files = append([]string{file}, files...)
-	}
+	files := h.registriesFiles()
 	for _, f := range files {
 		c := parseRegistries(h.read(f))
 		if c.search != nil {
@@ -35,6 +31,13 @@ func registries(h *Host) Result {
 			"whoever is on the way to these registries can exchange images", "remove insecure = true from "+strings.Join(files, " or "))
 	}
 	return good(hint.Clean(detail))
+}
+
+func (h *Host) registriesFiles() []string {
+	if file := h.registriesFile(); file != "" {
+		return append([]string{file}, h.dropIns()...)
+	}
+	return h.dropIns()
 }
 
 // registriesFile is the first of the places that containers/image looks at.

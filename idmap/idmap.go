@@ -37,7 +37,11 @@ func (r Rung) String() string {
 
 // Range is one line of /proc/PID/uid_map: Size ids from Container on, inside, are those from Host on, as the namespace of
 // the caller counts them.
-type Range struct{ Container, Host, Size uint32 }
+type Range struct {
+	Container uint32 `json:"container_id"`
+	Host      uint32 `json:"host_id"`
+	Size      uint32 `json:"size"`
+}
 
 // Map is a whole mapping.
 type Map struct {
@@ -95,9 +99,10 @@ func toContainer(rs []Range, id uint32) (uint32, bool) {
 }
 
 // String is the mapping for people: "uids 0→1000 1→100000+65536, gids 0→1000 1→100000+65536 (subid)".
-func (m Map) String() string {
-	return "uids " + join(m.UIDs) + ", gids " + join(m.GIDs) + " (" + m.Rung.String() + ")"
-}
+func (m Map) String() string { return m.Lines() + " (" + m.Rung.String() + ")" }
+
+// Lines is String without the rung.
+func (m Map) Lines() string { return "uids " + join(m.UIDs) + ", gids " + join(m.GIDs) }
 
 func join(rs []Range) string {
 	words := make([]string, len(rs))

@@ -236,12 +236,22 @@ func fuse(h *Host) Result {
 		detail, fix = err.Error(), "sudo modprobe fuse"
 	default:
 		out, _ := h.Output(path, "--version")
-		return good(join(path, firstLine(out)))
+		return good(versioned(path, fuseVersion(out)))
 	}
 	if h.overlayWorks {
 		return Result{State: OK, Detail: detail, Action: "not needed, the native overlay works"}
 	}
 	return degraded(detail, "there is no rung below the native overlay", fix)
+}
+
+// fuseVersion finds its line between those of libfuse: "fuse-overlayfs: version 1.10".
+func fuseVersion(out string) string {
+	for line := range strings.Lines(out) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "fuse-overlayfs: version "); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // shellQuote makes a path one word of a shell.

@@ -321,7 +321,7 @@ func TestReport(t *testing.T) {
 	for _, r := range results {
 		Text(&text, r, false, false)
 	}
-	want := "ok        a                 d\nbroken    b <&>             bad\\x1b[2J → act\n                            fix: type\n"
+	want := "ok        a                  d\nbroken    b <&>              bad\\x1b[2J → act\n                             fix: type\n"
 	if text.String() != want {
 		t.Errorf("got\n%swant\n%s", text.String(), want)
 	}

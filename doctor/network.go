@@ -56,10 +56,17 @@ func (h *Host) helper(name, pkg string) (r Result, ok bool) {
 	if err != nil {
 		return degraded(join(path, err.Error()), noNetwork, path+" --version"), false
 	}
-	// "slirp4netns version 1.2.0", "pasta 0.0~git20230309.7c7625d-1"
+	// "slirp4netns version 1.2.0", "pasta 0.0~git20230309.7c7625d-1"; Debian's pasta says "pasta unknown"
 	words := strings.Fields(strings.Replace(firstLine(out), " version ", " ", 1))
-	if len(words) < 2 {
-		return good(path), true
+	if len(words) < 2 || words[1] == "unknown" {
+		return good(versioned(path, "")), true
 	}
-	return good(path + " " + words[1]), true
+	return good(versioned(path, words[1])), true
+}
+
+func versioned(path, version string) string {
+	if version == "" {
+		return path + " (version unknown)"
+	}
+	return path + " " + version
 }

@@ -20,16 +20,19 @@ func JSON(w io.Writer, results []Result) error {
 // Text prints one rung: state, name, what was found and what rl does about it on one line, what to type on the next.
 // On a terminal the state is a sign, and in colour unless plain.
 func Text(w io.Writer, r Result, terminal, plain bool) error {
-	line := label(r.State, terminal, plain) + pad(r.Name, 18) + hint.Clean(r.Detail)
+	line := label(r.State, terminal, plain) + pad(r.Name, nameWidth) + hint.Clean(r.Detail)
 	if r.Action != "" {
 		line += " → " + hint.Clean(r.Action)
 	}
 	if r.Fix != "" {
-		line += "\n" + strings.Repeat(" ", labelWidth(terminal)+18) + "fix: " + hint.Clean(r.Fix)
+		line += "\n" + strings.Repeat(" ", labelWidth(terminal)+nameWidth) + "fix: " + hint.Clean(r.Fix)
 	}
 	_, err := fmt.Fprintln(w, line)
 	return err
 }
+
+// nameWidth is that of the longest name, "runtime directory", and a gap.
+const nameWidth = 19
 
 func labelWidth(terminal bool) int {
 	if terminal {

@@ -1,0 +1,65 @@
+# The two commands: `make run` and `make test`. Both install what is missing (hack/deps), as root or through sudo.
+# `make help` lists the rest.
+
+GO      ?= $(shell command -v go || echo /usr/local/go/bin/go)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
+
+# The heavy libraries of rl-image, without what needs C or another daemon.
+TAGS    := containers_image_openpgp,exclude_graphdriver_btrfs,containers_image_docker_daemon_stub
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# No VCS stamp: git refuses a clone of another user (a build under sudo), and the version is given anyway.
+GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
+
+export GO TAGS VERSION
+
+.PHONY: help build run test lint bench install uninstall clean
+.DEFAULT_GOAL := build
+
+help:
+	@echo 'make build     bin/rl, bin/rl-image, bin/rl-tiny: static binaries'
+	@echo 'make run       install what is missing, build, and run a container as an ordinary user'
+	@echo 'make test      vet, gofmt, staticcheck, shellcheck, unit, race and command-level tests'
+	@echo 'make lint      the checks of make test that run nothing'
+	@echo 'make bench     rl beside podman, crun and bubblewrap (docs/performance.md)'
+	@echo 'make install   PREFIX=$(PREFIX) DESTDIR='
+	@echo 'hack/test -run TestScript/NAME    one script, quickly (test/README.md)'
+
+build:
+	$(GOBUILD) -o bin/rl ./cmd/rl
+	$(GOBUILD) -o bin/rl-tiny ./cmd/rl-tiny
+	$(GOBUILD) -tags $(TAGS) -o bin/rl-image ./cmd/rl-image
+
+run:
+	hack/deps run
+	$(MAKE) --no-print-directory build
+	hack/run
+
+test:
+	hack/deps run test
+	$(MAKE) --no-print-directory build
+	hack/test
+
+lint:
+	hack/deps lint
+	hack/lint
+
+bench:
+	hack/deps run bench
+	$(MAKE) --no-print-directory build
+	hack/bench/bench
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl
+	install -m 0755 bin/rl $(DESTDIR)$(PREFIX)/bin/rl
+	install -m 0755 bin/rl-image bin/rl-tiny $(DESTDIR)$(PREFIX)/libexec/rl/
+	for page in $(wildcard docs/man/*.1); do \
+		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit; done
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/rl $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1))
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/rl
+
+clean:
+	rm -rf bin

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -301,6 +302,7 @@ func (r *run) stay() (int, error) {
 	r.stdio.pump()
 	forwardSignals(r)
 	go r.collect()
+	go watchReader(r)
 	if r.net != nil {
 		go r.watchNetwork()
 	}
@@ -309,6 +311,9 @@ func (r *run) stay() (int, error) {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
 	r.stdio.drain()
+	if r.brokenPipe.Load() {
+		return 128 + int(syscall.SIGPIPE), nil
+	}
 	return exitCode(state), nil
 }
 

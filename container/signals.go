@@ -3,7 +3,11 @@ package container
 import (
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // forwardSignals passes rl's signals to the program, as docker does; the kernel drops those for which a PID 1 has no
@@ -32,4 +36,45 @@ func forwardSignals(r *run) {
 			}
 		}
 	}()
+}
+
+// watchReader does for a PID 1 what the kernel does for any other process that writes to a pipe without a reader: SIGPIPE
+// ends it. The kernel spares a PID 1, which would write into the void for ever (`rl run … | head -1`). A program that
+// handles or ignores SIGPIPE is left alone.
+func watchReader(r *run) {
+	if r.stdio.child[1] != os.Stdout || !hasNew(r.spec.Spec, "pid") {
+		return
+	}
+	fds := []unix.PollFd{{Fd: 1}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || fds[0].Revents&unix.POLLERR == 0 || !diesOfSIGPIPE(r.proc.Pid) {
+			return
+		}
+		r.brokenPipe.Store(true)
+		r.proc.Kill()
+		return
+	}
+}
+
+// diesOfSIGPIPE tells whether the process has left SIGPIPE at its default (proc(5), SigIgn and SigCgt of /proc/PID/status).
+func diesOfSIGPIPE(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return false
+	}
+	for line := range strings.SplitSeq(string(b), "\n") {
+		name, value, _ := strings.Cut(line, ":\t")
+		if name != "SigIgn" && name != "SigCgt" {
+			continue
+		}
+		set, err := strconv.ParseUint(value, 16, 64)
+		if err != nil || set&(1<<(unix.SIGPIPE-1)) != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -30,6 +30,10 @@ func Main() int {
 
 // enter is the inside of a start from top to bottom. It ends in execve.
 func enter() error {
+	// The socket too: its end is the outside's news that the program runs. What rl's caller leaked ends here at the latest.
+	if err := sys.SealFds(Sock); err != nil {
+		return err
+	}
 	p, err := readPlan()
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type Options struct {
 	Mounts  []string // --mount type=bind,src=…
 	Tmpfs   []string // --tmpfs PATH[:OPTIONS]
 	Devices []string // --device SRC[:DST[:rwm]]
+	ShmSize string   // --shm-size, bytes or with b, k, m, g
 
 	CapAdd      []string
 	CapDrop     []string
@@ -58,6 +59,8 @@ type Container struct {
 
 	// Seccomp is "" for the default profile, "unconfined", or the path of a profile in docker's JSON form.
 	Seccomp string
+	// AllDevices shows the host's devices (--privileged).
+	AllDevices bool
 	// Init starts rl's reaping stub as PID 1 before the program.
 	Init bool
 	// Labels are those of the image and of --label.

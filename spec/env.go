@@ -1,0 +1,104 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/rl-containers/rl/hint"
+)
+
+// defaultPath is docker's and podman's for an image that says nothing.
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environment keeps the order in which names first came, and the last value of each.
+type environment struct {
+	entries []string
+	at      map[string]int
+}
+
+func (e *environment) set(entry string) {
+	name, _, _ := strings.Cut(entry, "=")
+	if i, ok := e.at[name]; ok {
+		e.entries[i] = entry
+		return
+	}
+	e.at[name] = len(e.entries)
+	e.entries = append(e.entries, entry)
+}
+
+// env joins rl's own, the image's, the files' and the flags' variables, the later the stronger. HOME is set inside, where
+// the user's passwd entry is known.
+func (m *maker) env() error {
+	e := &environment{at: map[string]int{}}
+	e.set(defaultPath)
+	e.set("container=rl")
+	if m.o.TTY {
+		e.set("TERM=xterm")
+	}
+	for _, entry := range m.img.Config.Env {
+		// A name without a value never takes the caller's: an image may not read our environment (CVE-2026-57231).
+		if i := strings.IndexByte(entry, '='); i > 0 {
+			e.set(entry)
+		}
+	}
+	for _, file := range m.o.EnvFiles {
+		if err := e.file(file); err != nil {
+			return err
+		}
+	}
+	for _, entry := range m.o.Env {
+		if err := e.flag(entry); err != nil {
+			return fmt.Errorf("-e %s: %w", entry, err)
+		}
+	}
+	m.s.Process.Env = e.entries
+	return nil
+}
+
+// flag takes KEY=VALUE, KEY (the caller's value, if there is one) or PREFIX* (all of the caller's, as podman does).
+func (e *environment) flag(entry string) error {
+	name, _, hasValue := strings.Cut(entry, "=")
+	switch {
+	case name == "":
+		return errors.New("there is no name before =")
+	case hasValue:
+		e.set(entry)
+	case strings.HasSuffix(name, "*"):
+		for _, own := range os.Environ() {
+			if strings.HasPrefix(own, name[:len(name)-1]) && !strings.HasPrefix(own, "=") {
+				e.set(own)
+			}
+		}
+	default:
+		if value, ok := os.LookupEnv(name); ok {
+			e.set(name + "=" + value)
+		}
+	}
+	return nil
+}
+
+// file reads docker's format: a variable a line, the value as it stands (quotes too), # at the start of a comment.
+func (e *environment) file(name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("--env-file: %w", err)
+	}
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(string(b), "\ufeff")) {
+		n++
+		line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, _, _ := strings.Cut(line, "=")
+		if strings.ContainsAny(key, " \t") {
+			return hint.Errorf("KEY=VALUE or KEY, one a line", "--env-file %s, line %d: %q: a name holds no blanks", name, n, key)
+		}
+		if err := e.flag(line); err != nil {
+			return fmt.Errorf("--env-file %s, line %d: %w", name, n, err)
+		}
+	}
+	return nil
+}

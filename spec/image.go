@@ -1,0 +1,187 @@
+package spec
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
+)
+
+// maker puts one Container together from the image's config and the flags.
+type maker struct {
+	img v1.Image
+	o   *Options
+	c   *Container
+	s   *specs.Spec
+	sec security
+}
+
+// FromImage joins what the image says (image-spec config.md, "Properties") and what the user typed, which wins. The zero
+// Image stands for a root file system without one. Errors name the flag.
+func FromImage(img v1.Image, o Options) (*Container, error) {
+	s := &specs.Spec{Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: o.ReadOnly},
+		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
+	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}
+	for _, step := range []func() error{m.security, m.namespaces, m.args, m.env, m.workdir, m.user, m.capabilities, m.limits,
+		m.sysctls, m.mounts, m.labels, m.stopSignal, m.platform, m.clean} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return m.c, nil
+}
+
+func (m *maker) warn(format string, args ...any) {
+	m.c.Warnings = append(m.c.Warnings, fmt.Sprintf(format, args...))
+}
+
+// args follows docker: an entrypoint of the user's drops both of the image's, arguments drop its Cmd only.
+func (m *maker) args() error {
+	entrypoint, cmd := m.img.Config.Entrypoint, m.img.Config.Cmd
+	if m.o.Entrypoint != nil {
+		cmd = nil
+		var err error
+		if entrypoint, err = parseEntrypoint(*m.o.Entrypoint); err != nil {
+			return err
+		}
+	}
+	if len(m.o.Args) > 0 {
+		cmd = m.o.Args
+	}
+	m.s.Process.Args = append(append([]string{}, entrypoint...), cmd...)
+	if len(m.s.Process.Args) == 0 {
+		return hint.Errorf("name one: rl run … IMAGE sh", "no command: neither the image nor the command line has one")
+	}
+	return nil
+}
+
+// parseEntrypoint reads a word, or a JSON array of words, as podman does.
+func parseEntrypoint(s string) ([]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if !strings.HasPrefix(s, "[") {
+		return []string{s}, nil
+	}
+	var words []string
+	if err := json.Unmarshal([]byte(s), &words); err != nil {
+		return nil, fmt.Errorf("--entrypoint %s: not a JSON array of strings: %w", s, err)
+	}
+	return words, nil
+}
+
+func (m *maker) workdir() error {
+	dir := m.o.Workdir
+	if dir != "" && !path.IsAbs(dir) {
+		return hint.Errorf("-w /"+dir, "-w %s: the working directory is a path inside the container and must be absolute", dir)
+	}
+	if dir == "" {
+		dir = m.img.Config.WorkingDir
+	}
+	m.s.Process.Cwd = path.Join("/", dir)
+	return nil
+}
+
+func (m *maker) user() error {
+	m.c.User = m.img.Config.User
+	if m.o.User != "" {
+		m.c.User = m.o.User
+	}
+	for _, g := range m.o.GroupAdd {
+		if g == "keep-groups" {
+			m.c.KeepGroups = true
+		} else {
+			m.c.Groups = append(m.c.Groups, g)
+		}
+	}
+	if m.c.KeepGroups && len(m.c.Groups) > 0 {
+		return hint.Errorf("use one or the other", "--group-add keep-groups keeps the caller's groups, which can't be added to: %s", m.c.Groups[0])
+	}
+	return nil
+}
+
+func (m *maker) labels() error {
+	m.c.Labels = map[string]string{}
+	for k, v := range m.img.Config.Labels {
+		m.c.Labels[k] = v
+	}
+	for _, l := range m.o.Labels {
+		k, v, _ := strings.Cut(l, "=")
+		if k == "" {
+			return hint.Errorf("--label KEY=VALUE", "--label %q: no key", l)
+		}
+		m.c.Labels[k] = v
+	}
+	return nil
+}
+
+// stopSignal refuses a bad one of the user's; an image's own mistake must not keep it from running.
+func (m *maker) stopSignal() error {
+	m.c.StopSignal = m.o.StopSignal
+	if m.c.StopSignal != "" {
+		if !knownSignal(m.c.StopSignal) {
+			return hint.Errorf("a name such as SIGTERM, or a number from 1 to 64: kill -l", "--stop-signal %s: no such signal", m.c.StopSignal)
+		}
+		return nil
+	}
+	if s := m.img.Config.StopSignal; knownSignal(s) {
+		m.c.StopSignal = s
+	}
+	return nil
+}
+
+func knownSignal(s string) bool {
+	if n, ok := number(s); ok {
+		return n >= 1 && n <= 64
+	}
+	name := strings.ToUpper(s)
+	if !strings.HasPrefix(name, "SIG") {
+		name = "SIG" + name
+	}
+	return unix.SignalNum(name) != 0 || realTime(name)
+}
+
+// realTime: SIGRTMIN[+n] and SIGRTMAX[-n], which have names in signal(7) only.
+func realTime(name string) bool {
+	rest, ok := strings.CutPrefix(name, "SIGRTMIN")
+	if !ok {
+		if rest, ok = strings.CutPrefix(name, "SIGRTMAX"); !ok {
+			return false
+		}
+	}
+	if rest == "" {
+		return true
+	}
+	n, ok := number(rest[1:])
+	return ok && (rest[0] == '+' || rest[0] == '-') && n <= 30
+}
+
+// platform says before the kernel does ("exec format error") that the image is for another machine. It is no error: a
+// translator may be registered (binfmt_misc).
+func (m *maker) platform() error {
+	arch, here := m.img.Architecture, runtime.GOARCH
+	if arch == "" || arch == here || arch == "386" && here == "amd64" || arch == "arm" && here == "arm64" {
+		return nil
+	}
+	m.warn("the image is for linux/%s, this machine is linux/%s: without a translator (apt-get install qemu-user-static) its programs can't be executed", arch, here)
+	return nil
+}
+
+// clean refuses what execve(2) would cut: a NUL can come from an image's config only.
+func (m *maker) clean() error {
+	for _, list := range [][]string{m.s.Process.Args, m.s.Process.Env, {m.s.Process.Cwd, m.c.User}} {
+		for _, s := range list {
+			if strings.ContainsRune(s, 0) {
+				return fmt.Errorf("image config: %q holds a NUL character", s)
+			}
+		}
+	}
+	return nil
+}

@@ -2,6 +2,8 @@ package container
 
 import (
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +32,9 @@ func plan(c *spec.Container, m idmap.Map) (*enter.Plan, error) {
 		p.Mounts = append(p.Mounts, e)
 		if mount.Destination == "/dev" && mount.Type == "tmpfs" {
 			p.Mounts = append(p.Mounts, devices()...)
+			if c.AllDevices {
+				p.Mounts = append(p.Mounts, hostDevices(p.Mounts)...)
+			}
 		}
 	}
 	p.Sysctls = sysctls(s, m)
@@ -85,6 +90,9 @@ func planMount(m specs.Mount, ids idmap.Map) (enter.Mount, error) {
 	if bind {
 		e = enter.Mount{Kind: enter.Bind, Source: m.Source, Target: m.Destination, Propagation: unix.MS_PRIVATE,
 			Recursive: !slices.Contains(m.Options, "bind")}
+		if m.Destination == "/dev/mqueue" {
+			e.Optional = "the host has no POSIX message queues"
+		}
 	}
 	for _, o := range m.Options {
 		set, known := attribute(o)
@@ -137,6 +145,25 @@ func devices() []enter.Mount {
 		{"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}} {
 		all = append(all, enter.Mount{Kind: enter.Link, Source: l[0], Target: "/dev/" + l[1]})
 	}
+	return all
+}
+
+// hostDevices are the device nodes of the host for --privileged: each with the rights that the caller has on it. Terminals
+// and shared memory stay the container's own.
+func hostDevices(have []enter.Mount) []enter.Mount {
+	var all []enter.Mount
+	filepath.WalkDir("/dev", func(path string, d fs.DirEntry, err error) error {
+		own := slices.ContainsFunc(have, func(m enter.Mount) bool { return m.Target == path })
+		switch {
+		case err != nil, own && path != "/dev", path == "/dev/pts", path == "/dev/shm", path == "/dev/mqueue", path == "/dev/console", path == "/dev/ptmx":
+			if d != nil && d.IsDir() {
+				return fs.SkipDir
+			}
+		case d.Type()&fs.ModeDevice != 0:
+			all = append(all, enter.Mount{Kind: enter.Bind, Source: path, Target: path, Propagation: unix.MS_PRIVATE, Optional: "the device is gone"})
+		}
+		return nil
+	})
 	return all
 }
 

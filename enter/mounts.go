@@ -51,9 +51,10 @@ func (b *builder) mount(m *Mount, source int) error {
 	if m.Kind == Link {
 		return b.link(m)
 	}
-	if m.IfDir && !b.isDir(path.Dir(m.Target)) {
+	if m.IfDir && !b.isDir(path.Dir(m.Target)) || source == missing {
 		return nil
 	}
+	copied := m.CopyUp && b.isDir(m.Target)
 	fd, file, err := b.detached(m, source)
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func (b *builder) mount(m *Mount, source int) error {
 		return err
 	}
 	defer unix.Close(target)
-	if m.CopyUp {
+	if copied {
 		if err := copyUp(target, fd); err != nil {
 			return err
 		}

@@ -21,6 +21,9 @@ type builder struct {
 	scratch int // a small tmpfs for Plan.Files and for the masks
 }
 
+// missing stands for the source of an optional mount that this machine doesn't have.
+const missing = -1
+
 // openSources opens all that is taken from the host: before anything of the image is in the tree, and as the caller.
 func (b *builder) openSources() (err error) {
 	b.sources = make([]int, len(b.plan.Mounts))
@@ -28,7 +31,11 @@ func (b *builder) openSources() (err error) {
 		if m.Kind != Bind {
 			continue
 		}
-		if b.sources[i], err = sys.CloneTree(unix.AT_FDCWD, m.Source, m.Recursive); err != nil {
+		b.sources[i], err = sys.CloneTree(unix.AT_FDCWD, m.Source, m.Recursive)
+		if err != nil && m.Optional != "" {
+			b.sources[i], err = missing, nil
+		}
+		if err != nil {
 			return explainSource(m, err)
 		}
 	}

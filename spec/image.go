@@ -7,16 +7,35 @@ import (
 	"runtime"
 	"strings"
 
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
 )
 
+// Image is what a start needs of an image's config, in the JSON of image-spec config.md. It is not that module's own type,
+// which brings a compiler of regular expressions to each start.
+type Image struct {
+	Architecture string      `json:"architecture"`
+	OS           string      `json:"os"`
+	Variant      string      `json:"variant,omitempty"`
+	Config       ImageConfig `json:"config"`
+}
+
+// ImageConfig is image-spec's "config" property. Ports and volumes that the image names change nothing by themselves.
+type ImageConfig struct {
+	User       string            `json:",omitempty"`
+	Env        []string          `json:",omitempty"`
+	Entrypoint []string          `json:",omitempty"`
+	Cmd        []string          `json:",omitempty"`
+	WorkingDir string            `json:",omitempty"`
+	Labels     map[string]string `json:",omitempty"`
+	StopSignal string            `json:",omitempty"`
+}
+
 // maker puts one Container together from the image's config and the flags.
 type maker struct {
-	img v1.Image
+	img Image
 	o   *Options
 	c   *Container
 	s   *specs.Spec
@@ -25,7 +44,7 @@ type maker struct {
 
 // FromImage joins what the image says (image-spec config.md, "Properties") and what the user typed, which wins. The zero
 // Image stands for a root file system without one. Errors name the flag.
-func FromImage(img v1.Image, o Options) (*Container, error) {
+func FromImage(img Image, o Options) (*Container, error) {
 	s := &specs.Spec{Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: o.ReadOnly},
 		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
 	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}

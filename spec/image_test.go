@@ -8,19 +8,18 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/rl-containers/rl/hint"
 )
 
-func image() v1.Image {
-	return v1.Image{Config: v1.ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"cmd"}, User: "alice", WorkingDir: "/work",
+func image() Image {
+	return Image{Config: ImageConfig{Entrypoint: []string{"/entry"}, Cmd: []string{"cmd"}, User: "alice", WorkingDir: "/work",
 		Env:    []string{"PATH=/bin", "A=image", "HOST_SECRET", "*", "=x"},
 		Labels: map[string]string{"of": "image"}, StopSignal: "SIGUSR1"}}
 }
 
-func compile(t *testing.T, img v1.Image, o Options) *Container {
+func compile(t *testing.T, img Image, o Options) *Container {
 	t.Helper()
 	c, err := FromImage(img, o)
 	if err != nil {

@@ -1,7 +1,7 @@
 package storage
 
 import (
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/rl-containers/rl/spec"
 )
 
 // Image is the record of one image: all that `rl run` needs to know of it. rl-image writes it, from the containers/storage
@@ -15,5 +15,5 @@ type Image struct {
 	// Layers are the diff directories, the topmost first, as lowerdir wants them; short ("l/ABC…") where the store has
 	// short links, absolute where a layer is of an additional image store.
 	Layers []string
-	Config v1.Image
+	Config spec.Image
 }

@@ -15,10 +15,10 @@ import (
 	"strings"
 	"time"
 
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/sys"
 )
 
@@ -56,10 +56,10 @@ func tinyKey(st *unix.Stat_t) (key, id string) {
 	return key, key + fmt.Sprintf("%x", h.Sum(nil))
 }
 
-func tinyConfig() v1.Image {
-	return v1.Image{
-		Platform: v1.Platform{Architecture: runtime.GOARCH, OS: "linux"},
-		Config: v1.ImageConfig{
+func tinyConfig() spec.Image {
+	return spec.Image{
+		Architecture: runtime.GOARCH, OS: "linux",
+		Config: spec.ImageConfig{
 			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 			Cmd: []string{"sh"},
 		},

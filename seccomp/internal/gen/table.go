@@ -51,9 +51,10 @@ func column(dir, arch string) (map[string]string, error) {
 		numbers[strings.ToLower(m[1])] = m[2]
 	}
 	if arch == "arm" {
-		// The calls of __ARM_NR_BASE (arch/arm/include/uapi/asm/unistd.h), and another name.
+		delete(numbers, "syscall_mask") // no call
+		// The calls of __ARM_NR_BASE (arch/arm/include/uapi/asm/unistd.h).
 		maps.Copy(numbers, map[string]string{"breakpoint": "983041", "cacheflush": "983042", "usr26": "983043", "usr32": "983044",
-			"set_tls": "983045", "sync_file_range2": numbers["arm_sync_file_range"]})
+			"set_tls": "983045"})
 	}
 	return numbers, nil
 }

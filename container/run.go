@@ -64,6 +64,8 @@ type run struct {
 	proc   *userns.Process
 	net    *slirp.Helper
 	fuse   *userns.Process
+	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
+	brokenPipe atomic.Bool
 }
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
@@ -92,6 +94,9 @@ func Run(req Request) error {
 // check looks at what needs neither image nor disk.
 func (r *run) check() (err error) {
 	if r.mode, err = slirp.Parse(r.Network); err != nil {
+		return err
+	}
+	if err := checkPull(r.Pull); err != nil {
 		return err
 	}
 	if r.ports, err = slirp.ParsePorts(r.Ports); err != nil {

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/rl-containers/rl/container"
+)
+
+// HelpCmd is `rl help`.
+type HelpCmd struct {
+	Verb string `arg:"" optional:"" name:"command" help:"The command to explain."`
+}
+
+// Run shows the commands, or the flags of one.
+func (c *HelpCmd) Run() error {
+	if c.Verb == "" {
+		overview(os.Stdout)
+		return nil
+	}
+	return dispatch([]string{c.Verb, "--help"})
+}
+
+func overview(w io.Writer) {
+	fmt.Fprint(w, "rl runs containers without root.\n\n  rl run --rm -it tiny        a shell; this image is built in\n  rl run --rm -it debian      an image from a registry\n  rl doctor                   what this machine has, and what to type\n\nCommands:\n")
+	for _, v := range commands() {
+		fmt.Fprintf(w, "  %-12s %s\n", v.name, v.help)
+	}
+	fmt.Fprint(w, "\nrl COMMAND --help shows the flags of one.\n")
+}
+
+// VersionCmd is `rl version`.
+type VersionCmd struct {
+	Format string `enum:"text,json" default:"text" short:"f" placeholder:"FORMAT" help:"Print text or json."`
+}
+
+// Run prints the version.
+func (c *VersionCmd) Run() error {
+	format := "Version:     %s\nGo version:  %s\nOS/Arch:     %s\n"
+	if c.Format == "json" {
+		format = "{\"version\":%q,\"goVersion\":%q,\"osArch\":%q}\n"
+	}
+	_, err := fmt.Printf(format, container.Version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
+	return err
+}

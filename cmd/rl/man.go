@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/rl-containers/rl/hint"
+)
+
+// ManCmd is `rl man DIR`, used by make man.
+type ManCmd struct {
+	Dir string `arg:"" help:"Directory to write rl.1 and rl-VERB.1 to."`
+}
+
+// Run writes a page for each verb, from the same flags as its help.
+func (c *ManCmd) Run() error {
+	list, err := tree()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return hint.With(err, "rl man DIR")
+	}
+	all := ".TH RL 1\n.SH NAME\nrl \\- run containers without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n[flags]\n.SH COMMANDS\n"
+	for _, w := range list {
+		all += ".TP\n.BR rl-" + w.verb.name + " (1)\n" + roff(w.verb.help) + ".\n"
+		if err := os.WriteFile(filepath.Join(c.Dir, "rl-"+w.verb.name+".1"), []byte(page(w)), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(c.Dir, "rl.1"), []byte(all), 0o644)
+}
+
+func page(w words) string {
+	var b strings.Builder
+	name := w.verb.name
+	fmt.Fprintf(&b, ".TH RL-%s 1\n.SH NAME\nrl-%s \\- %s\n.SH SYNOPSIS\n.B rl %s\n[flags]", strings.ToUpper(name), name, roff(w.verb.help), name)
+	for _, p := range w.model.Positional {
+		fmt.Fprintf(&b, " %s", roff(p.Summary()))
+	}
+	b.WriteString("\n.SH OPTIONS\n")
+	for _, f := range w.model.Flags {
+		if !f.Hidden {
+			fmt.Fprintf(&b, ".TP\n%s\n%s\n", signature(f), roff(f.Help))
+		}
+	}
+	if w.model.Detail != "" {
+		fmt.Fprintf(&b, ".SH NOTES\n.nf\n%s\n.fi\n", roff(w.model.Detail))
+	}
+	b.WriteString(".SH SEE ALSO\n.BR rl (1)\n")
+	return b.String()
+}
+
+func signature(f *kong.Flag) string {
+	s := "--" + f.Name
+	if f.Short != 0 {
+		s = "-" + string(f.Short) + ", " + s
+	}
+	s = `\fB` + roff(s) + `\fR`
+	if !f.IsBool() {
+		s += ` \fI` + roff(f.FormatPlaceHolder()) + `\fR`
+	}
+	return s
+}
+
+// roff keeps a text from being read as a request or an escape.
+func roff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
+	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
+		s = `\&` + s
+	}
+	return strings.ReplaceAll(s, "\n.", "\n\\&.")
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rl-containers/rl/container"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/storage"
+)
+
+// PsCmd is `rl ps`.
+type PsCmd struct {
+	All     bool   `short:"a" help:"Also those that have ended."`
+	Quiet   bool   `short:"q" help:"Ids only."`
+	NoTrunc bool   `help:"Whole ids and commands."`
+	Format  string `enum:"table,json" default:"table" placeholder:"FORMAT" help:"Print a table or json."`
+}
+
+// Run lists containers, the newest first.
+func (c *PsCmd) Run() error {
+	states, err := container.List(c.All)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(states, func(a, b storage.State) int { return b.Created.Compare(a.Created) })
+	switch {
+	case c.Quiet:
+		for _, s := range states {
+			fmt.Println(c.cut(s.ID, 12))
+		}
+		return nil
+	case c.Format == "json":
+		return printJSON(states)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES")
+	for _, s := range states {
+		status := "Exited"
+		if s.Running {
+			status = "Up " + ago(s.Created)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\t%s\n", c.cut(s.ID, 12), hint.Clean(s.Image), hint.Clean(c.cut(strings.Join(s.Command, " "), 30)), ago(s.Created), status, s.Name)
+	}
+	return w.Flush()
+}
+
+func (c *PsCmd) cut(s string, n int) string {
+	if c.NoTrunc || len(s) <= n {
+		return s
+	}
+	return s[:n]
+}
+
+// ago is a time span in docker's words.
+func ago(t time.Time) string {
+	d := time.Since(t)
+	for _, u := range []struct {
+		name string
+		span time.Duration
+	}{{"days", 24 * time.Hour}, {"hours", time.Hour}, {"minutes", time.Minute}} {
+		if d >= 2*u.span {
+			return fmt.Sprintf("%d %s", d/u.span, u.name)
+		}
+	}
+	return fmt.Sprintf("%d seconds", d/time.Second)
+}
+
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// RmCmd is `rl rm`.
+type RmCmd struct {
+	Force      bool     `short:"f" help:"Kill those that run; one that isn't there is no error."`
+	All        bool     `short:"a" help:"All that have ended; with -f all."`
+	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run removes containers.
+func (c *RmCmd) Run() error {
+	words := c.Containers
+	if c.All {
+		states, err := container.List(true)
+		if err != nil {
+			return err
+		}
+		for _, s := range states {
+			if c.Force || !s.Running {
+				words = append(words, s.ID)
+			}
+		}
+	} else if len(words) == 0 {
+		return hint.Errorf("rl rm CONTAINER…, or rl rm -a", "rm: no container named")
+	}
+	return container.Delete(words, c.Force, func(word string) { fmt.Println(word) })
+}

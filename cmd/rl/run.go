@@ -1,0 +1,113 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/rl-containers/rl/container"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
+)
+
+// RunCmd is `rl run`: docker's and podman's flags, with their meaning.
+type RunCmd struct {
+	Interactive bool     `short:"i" help:"Keep stdin open: what is typed or piped reaches the program."`
+	TTY         bool     `short:"t" name:"tty" help:"Give the program a terminal."`
+	Rm          bool     `name:"rm" help:"Remove the container when it ends."`
+	Name        string   `placeholder:"NAME" help:"Name of the container."`
+	Env         []string `short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value the caller's."`
+	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
+	Workdir     string   `short:"w" placeholder:"DIR" help:"Working directory inside the container."`
+	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the program runs as, by name or number."`
+	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
+	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
+	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
+	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
+	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
+	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
+	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
+	SigProxy    bool     `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+
+	Volume   []string `short:"v" sep:"none" group:"Files" placeholder:"SRC:DST[:OPTIONS]" help:"Show a directory or file of the host: ro, z, exec, dev, suid, rslave…"`
+	Mount    []string `sep:"none" group:"Files" placeholder:"type=…,…" help:"The same in words: type=bind,src=,dst=[,ro] or type=tmpfs,dst=."`
+	Tmpfs    []string `sep:"none" group:"Files" placeholder:"PATH[:OPTIONS]" help:"Empty file system in memory: size=, mode=…"`
+	ReadOnly bool     `group:"Files" help:"Make the root file system read-only; /tmp, /run and /var/tmp are tmpfs."`
+	Device   []string `sep:"none" group:"Files" placeholder:"SRC[:DST]" help:"Show a device of the host."`
+	ShmSize  string   `group:"Files" placeholder:"SIZE" help:"Size of /dev/shm (64m)."`
+	Rootfs   bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
+	Storage  string   `name:"storage-driver" env:"RL_ROOTFS_DRIVER" group:"Files" placeholder:"DRIVER" help:"overlay or fuse-overlayfs; without it overlay, and fuse-overlayfs where the kernel refuses."`
+
+	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none or host; without it the first that is installed."`
+	Publish   []string `short:"p" sep:"none" group:"Network" placeholder:"[IP:]HOST:CONTAINER[/udp]" help:"Publish a port or a range of ports."`
+	DNS       []string `name:"dns" sep:"none" group:"Network" placeholder:"IP" help:"Name server instead of the host's."`
+	DNSSearch []string `name:"dns-search" sep:"none" group:"Network" placeholder:"DOMAIN" help:"Search domain; . for none."`
+	DNSOption []string `name:"dns-option" aliases:"dns-opt" sep:"none" group:"Network" placeholder:"OPTION" help:"Option of resolv.conf."`
+	AddHost   []string `sep:"none" group:"Network" placeholder:"NAME:IP" help:"Line of /etc/hosts; host-gateway stands for the host."`
+
+	CapAdd      []string `sep:"none" group:"Rights" placeholder:"CAP" help:"Add a capability, or ALL."`
+	CapDrop     []string `sep:"none" group:"Rights" placeholder:"CAP" help:"Drop a capability, or ALL."`
+	SecurityOpt []string `sep:"none" group:"Rights" placeholder:"OPTION" help:"seccomp=FILE|unconfined, no-new-privileges=false, mask=PATHS, unmask=PATHS|ALL."`
+	Privileged  bool     `group:"Rights" help:"All capabilities, no filter, nothing masked: as far as a user namespace goes."`
+	Userns      string   `group:"Rights" name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N], host or nomap; without it root inside is you."`
+	Ulimit      []string `sep:"none" group:"Rights" placeholder:"NAME=SOFT[:HARD]" help:"Resource limit of the program."`
+	Sysctl      []string `sep:"none" group:"Rights" placeholder:"KEY=VALUE" help:"Kernel setting of the container's own namespaces."`
+	PID         string   `name:"pid" group:"Rights" placeholder:"host" help:"Share the host's processes."`
+	IPC         string   `name:"ipc" group:"Rights" placeholder:"host" help:"Share the host's shared memory."`
+	UTS         string   `name:"uts" group:"Rights" placeholder:"host" help:"Share the host's name."`
+	Init        bool     `group:"Rights" help:"Start a small init as PID 1, which reaps orphans and passes signals."`
+
+	Pull     string `group:"Image" placeholder:"WHEN" default:"missing" help:"always, newer, missing or never (${default})."`
+	Platform string `group:"Image" placeholder:"OS/ARCH[/VARIANT]" help:"Image of another platform."`
+	Quiet    bool   `short:"q" group:"Image" help:"No progress of a pull, no notes."`
+
+	Command []string `arg:"" optional:"" passthrough:"" name:"image [command…]" help:"Image, and the program with its arguments."`
+}
+
+// Help is the text below the flags.
+func (*RunCmd) Help() string {
+	return `Flags end at IMAGE. Exit code: that of the program, 128+n when signal n ended it; 125 rl failed, 126 the program can't be executed, 127 it was not found.
+
+The image "tiny" (a shell and the usual small tools) is built in: rl run --rm -it tiny`
+}
+
+// Run starts the container and stays with it.
+func (c *RunCmd) Run() error {
+	words := c.Command
+	switch {
+	case len(words) > 0 && words[0] == "--":
+		words = words[1:]
+	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
+		return unknownFlag(words[0])
+	}
+	if len(words) == 0 {
+		return hint.Errorf("rl run --rm -it tiny    (built in, needs no network)", "run: IMAGE is missing")
+	}
+	req := container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
+		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
+		DetachKeys: c.DetachKeys, SigProxy: c.SigProxy, Quiet: c.Quiet, StorageDriver: c.Storage, Options: c.options(words[1:])}
+	if c.Rootfs {
+		req.Image, req.Rootfs = "", words[0]
+	}
+	if c.TTY && c.Interactive && !isTerminal(os.Stdin) {
+		return hint.Errorf("leave -t out: rl run -i …", "run: -t gives the program a terminal, but stdin is none")
+	}
+	return container.Run(req)
+}
+
+// unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word
+// on what stands for them.
+func unknownFlag(word string) error {
+	flag, _, _ := strings.Cut(word, "=")
+	if why := notYet(flag); why != "" {
+		return hint.Errorf(why, "run: %s is not supported yet", flag)
+	}
+	return hint.Errorf("rl run --help", "run: unknown flag %s", flag)
+}
+
+func (c *RunCmd) options(args []string) spec.Options {
+	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
+		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
+		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
+		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
+		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, StopSignal: c.StopSignal}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/rl-containers/rl/container"
+	"github.com/rl-containers/rl/hint"
+)
+
+// command is a verb's flags, read by kong, and what it does.
+type command interface{ Run() error }
+
+// verb is one word after rl.
+type verb struct {
+	name, help string
+	command    func() command
+}
+
+// commands are all of them, in the order of the help.
+func commands() []verb {
+	return []verb{
+		{"run", "Run a program in a new container", func() command { return new(RunCmd) }},
+		{"ps", "List containers", func() command { return new(PsCmd) }},
+		{"rm", "Remove containers", func() command { return new(RmCmd) }},
+		{"pull", "Get images from a registry", func() command { return new(PullCmd) }},
+		{"images", "List images", func() command { return new(ImagesCmd) }},
+		{"rmi", "Remove images", func() command { return new(RmiCmd) }},
+		{"load", "Load images from an archive or a directory", func() command { return new(LoadCmd) }},
+		{"import", "Make an image of a root file system's tar archive", func() command { return new(ImportCmd) }},
+		{"doctor", "Check this machine: what works, what rl does about the rest, what to type", func() command { return new(DoctorCmd) }},
+		{"info", "Show the facts of this installation", func() command { return new(InfoCmd) }},
+		{"version", "Show the version", func() command { return new(VersionCmd) }},
+		{"completion", "Print the completion script of a shell", func() command { return new(CompletionCmd) }},
+		{"man", "Write the manual pages", func() command { return new(ManCmd) }},
+		{"help", "Show this, or the help of a command", func() command { return new(HelpCmd) }},
+	}
+}
+
+// dispatch runs the verb, with kong reading only its flags: a tree of all verbs would cost each start a millisecond.
+func dispatch(args []string) error {
+	if len(args) == 0 {
+		overview(os.Stderr)
+		return &hint.Exit{Code: 125}
+	}
+	switch args[0] {
+	case "--version", "-v":
+		fmt.Println("rl version " + container.Version)
+		return nil
+	case "--help", "-h":
+		overview(os.Stdout)
+		return nil
+	}
+	all := commands()
+	for i := range all {
+		if all[i].name == args[0] {
+			return all[i].run(args[1:])
+		}
+	}
+	if strings.HasPrefix(args[0], "-") {
+		return hint.Errorf("rl help", "unknown flag %s: flags follow the command, as in rl run --rm IMAGE", args[0])
+	}
+	return hint.Errorf("rl help lists the commands"+nearest(args[0], all), "unknown command %q", args[0])
+}
+
+func (v *verb) run(args []string) error {
+	c := v.command()
+	parser, err := v.parser(c)
+	if err != nil {
+		return err
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return v.explain(err)
+	}
+	return c.Run()
+}
+
+func (v *verb) parser(c command) (*kong.Kong, error) {
+	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
+	if v.name == "run" {
+		// -h is docker's short form of --hostname there.
+		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {
+			Help helpFlag `help:"Show this."`
+		}{}))
+	}
+	return kong.New(c, options...)
+}
+
+// helpFlag is --help without -h.
+type helpFlag bool
+
+// BeforeReset prints the help before anything else can be wrong.
+func (helpFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	ctx.Kong.Exit(0)
+	return nil
+}
+
+// explain adds to kong's message what to type.
+func (v *verb) explain(err error) error {
+	return hint.With(fmt.Errorf("%s: %w", v.name, err), "rl "+v.name+" --help")
+}
+
+// notYet says of a flag of docker's or podman's what to do meanwhile.
+func notYet(flag string) string {
+	switch flag {
+	case "--detach", "-d":
+		return "rl run … & keeps it in the background of the shell; setsid rl run … </dev/null >log 2>&1 & outlives it"
+	case "--memory", "-m", "--cpus", "--pids-limit", "--cpu-shares", "--memory-swap", "--cpuset-cpus":
+		return "nothing was started: a limit that can't be enforced is refused; systemd-run --user --scope -p MemoryMax=… rl run … sets it from outside, --ulimit sets those of a process"
+	case "--restart":
+		return "a loop of the shell, or a systemd user unit with Restart=, around rl run"
+	case "--volumes-from", "--volume-driver":
+		return "-v DIR:PATH in both containers shares a directory"
+	case "--network-alias", "--ip", "--link", "--mac-address":
+		return "--name, --add-host and -p are there"
+	case "--gpus":
+		return "--device /dev/… for each device file, and -v for the driver's libraries"
+	}
+	return ""
+}
+
+// nearest suggests a verb of another tool, or one that differs in one letter.
+func nearest(word string, all []verb) string {
+	for _, v := range all {
+		if len(word) > 1 && (strings.HasPrefix(v.name, word) || strings.HasPrefix(word, v.name) || within1(word, v.name)) {
+			return "; is rl " + v.name + " meant?"
+		}
+	}
+	return ""
+}
+
+// within1: one letter more, less, or other, or two exchanged.
+func within1(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(b)-len(a) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(a) < len(b) {
+		return a[i:] == b[i+1:]
+	}
+	swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	return swapped || i == len(a) || a[i+1:] == b[i+1:]
+}

@@ -1,0 +1,46 @@
+// Package verbs are the flags of the verbs about images: rl reads them from the command line and rl-image from its request.
+// It holds no code, so that both may link it.
+package verbs
+
+// Pull is `rl pull`.
+type Pull struct {
+	Quiet     bool     `short:"q" help:"Print nothing but the image's id."`
+	Platform  string   `placeholder:"OS/ARCH[/VARIANT]" help:"Platform of the image, if not this machine's."`
+	TLSVerify *bool    `name:"tls-verify" negatable:"" help:"Check the registry's certificate; --tls-verify=false allows plain http, too."`
+	Authfile  string   `placeholder:"FILE" help:"Credentials, if not in auth.json."`
+	Images    []string `arg:"" name:"image" help:"Name[:tag][@digest]; a short one is looked up as registries.conf says."`
+}
+
+// Images is `rl images`.
+type Images struct {
+	All       bool     `short:"a" help:"Also those without a name (they are always shown)."`
+	Quiet     bool     `short:"q" help:"Ids only."`
+	NoTrunc   bool     `help:"Whole ids."`
+	Digests   bool     `help:"Also the digests of the manifests."`
+	NoHeading bool     `name:"noheading" help:"No line of titles."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"reference=PATTERN, label=KEY[=VALUE], dangling=true|false."`
+	Format    string   `placeholder:"json|TEMPLATE" help:"json, or a Go template over .ID .Repository .Tag .Digest .Created .Size."`
+	Reference string   `arg:"" optional:"" name:"reference" help:"Only images of this name; * stands for any characters."`
+}
+
+// Rmi is `rl rmi`.
+type Rmi struct {
+	Force  bool     `short:"f" help:"Remove an image with all its names; one that isn't there is no error."`
+	All    bool     `short:"a" help:"All images."`
+	Images []string `arg:"" optional:"" name:"image" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Load is `rl load`.
+type Load struct {
+	Input string `short:"i" placeholder:"FILE" help:"docker-archive, oci-archive or OCI directory; stdin without it."`
+	Quiet bool   `short:"q" help:"No progress."`
+}
+
+// Import is `rl import`.
+type Import struct {
+	Change  []string `short:"c" sep:"none" placeholder:"INSTRUCTION" help:"CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE or VOLUME, as in a Dockerfile."`
+	Message string   `short:"m" placeholder:"TEXT" help:"Comment of the image's history."`
+	Quiet   bool     `short:"q" help:"No progress."`
+	File    string   `arg:"" help:"tar archive of a root file system, also compressed; - for stdin."`
+	Name    string   `arg:"" optional:"" name:"image" help:"Name[:tag] of the image."`
+}

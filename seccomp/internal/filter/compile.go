@@ -79,7 +79,7 @@ func collect(entries []specs.LinuxSyscall) (map[string][]rule, error) {
 
 // spans covers all numbers of an ABI.
 func spans(abi ABI, t map[string]numbers, byName map[string][]rule, deny uint32) []span {
-	calls, last := numbered(abi, t, byName)
+	calls, end := numbered(abi, t, byName)
 	all := []span{{start: 0, ret: deny}}
 	add := func(s span) {
 		switch prev := &all[len(all)-1]; {
@@ -91,7 +91,7 @@ func spans(abi ABI, t map[string]numbers, byName map[string][]rule, deny uint32)
 	}
 	for _, nr := range slices.Sorted(maps.Keys(calls)) {
 		add(decide(nr, calls[nr], deny))
-		add(span{start: nr + 1, ret: gap(nr+1, last, deny)})
+		add(span{start: nr + 1, ret: gap(nr+1, end, deny)})
 	}
 	return merge(all)
 }
@@ -104,15 +104,15 @@ func merge(all []span) []span {
 // gap is what holds for a number that no entry names. One above all that are named is of a system call that the author of a
 // profile that refuses by default couldn't know: programs take ENOSYS for "do it the old way", anything else for a failure
 // (runc does the same, opencontainers/runc#2750).
-func gap(nr, last, deny uint32) uint32 {
-	if nr > last && last > 0 && !permissive(deny) {
+func gap(nr, end, deny uint32) uint32 {
+	if nr >= end && end > 0 && !permissive(deny) {
 		return retENOSYS
 	}
 	return deny
 }
 
-// numbered are the rules by number, and the largest ordinary number.
-func numbered(abi ABI, t map[string]numbers, byName map[string][]rule) (calls map[uint32][]rule, last uint32) {
+// numbered are the rules by number, and the end of the ordinary numbers (0 if there are none).
+func numbered(abi ABI, t map[string]numbers, byName map[string][]rule) (calls map[uint32][]rule, end uint32) {
 	const armPrivate = 0xf0000 // __ARM_NR_BASE: cacheflush, set_tls and others, beside the ordinary ones
 	calls = map[uint32][]rule{}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
@@ -122,13 +122,13 @@ func numbered(abi ABI, t map[string]numbers, byName map[string][]rule) (calls ma
 		}
 		calls[n[abi]] = append(calls[n[abi]], byName[name]...)
 		if n[abi] < armPrivate {
-			last = max(last, n[abi])
+			end = max(end, n[abi]+1)
 		}
 	}
 	if abi == X86 {
 		demux(t, byName, calls)
 	}
-	return calls, last
+	return calls, end
 }
 
 // demux lets the rules of socket(2) and the like also hold for socketcall and ipc, unless the profile names these itself.

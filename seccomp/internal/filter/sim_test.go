@@ -101,13 +101,13 @@ type naive struct {
 	deny  uint32
 	abis  map[uint32]ABI // by audit number
 	names map[ABI]map[uint32]string
-	last  map[ABI]uint32
+	end   map[ABI]uint32
 	has   map[string][]specs.LinuxSyscall
 	muxed map[string]bool // socketcall or ipc has rules of what it stands for
 }
 
 func newNaive(p *specs.LinuxSeccomp, native ABI) *naive {
-	n := &naive{p: p, abis: map[uint32]ABI{}, names: map[ABI]map[uint32]string{}, last: map[ABI]uint32{}, has: map[string][]specs.LinuxSyscall{}, muxed: map[string]bool{}}
+	n := &naive{p: p, abis: map[uint32]ABI{}, names: map[ABI]map[uint32]string{}, end: map[ABI]uint32{}, has: map[string][]specs.LinuxSyscall{}, muxed: map[string]bool{}}
 	n.deny, _ = action(p.DefaultAction, p.DefaultErrnoRet)
 	for _, s := range p.Syscalls {
 		for _, name := range s.Names {
@@ -127,7 +127,7 @@ func newNaive(p *specs.LinuxSeccomp, native ABI) *naive {
 		n.names[abi] = Names(abi)
 		for nr, name := range n.names[abi] {
 			if n.has[name] != nil && nr < 0xf0000 {
-				n.last[abi] = max(n.last[abi], nr)
+				n.end[abi] = max(n.end[abi], nr+1)
 			}
 		}
 	}
@@ -155,7 +155,7 @@ func (n *naive) decide(c call) uint32 {
 	if abi == X86 && n.muxed[name] {
 		return n.mux(name, c)
 	}
-	if c.nr > n.last[abi] && n.last[abi] > 0 && !permissive(n.deny) {
+	if c.nr >= n.end[abi] && n.end[abi] > 0 && !permissive(n.deny) {
 		return retENOSYS
 	}
 	return n.deny

@@ -4,12 +4,14 @@ import (
 	"slices"
 
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/files"
+	"github.com/rl-containers/rl/cmd/rl-tiny/internal/system"
+	"github.com/rl-containers/rl/cmd/rl-tiny/internal/text"
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/tool"
 )
 
 // programs are all but sh.
 func programs() [][]tool.Program {
-	return [][]tool.Program{files.Programs()}
+	return [][]tool.Program{files.Programs(), text.Programs(), system.Programs()}
 }
 
 // find is the program of that name, or nil.

@@ -22,6 +22,9 @@ func (o *Options) Get(letter byte) string {
 	return ""
 }
 
+// Count is how many options were given.
+func (o *Options) Count() int { return len(o.order) }
+
 // All are the values of an option that was given more than once.
 func (o *Options) All(letter byte) []string { return o.values[letter] }
 

@@ -198,6 +198,7 @@ func FuzzLoad(f *testing.F) {
 		"args":[{"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}],"excludes":{"caps":["CAP_SYS_ADMIN"]}}]}`), uint8(0), uint64(1))
 	f.Add([]byte(`{"defaultAction":"SCMP_ACT_KILL","syscalls":[{"name":"read","action":"SCMP_ACT_LOG","args":[
 		{"index":1,"value":1,"op":"SCMP_CMP_GT"},{"index":1,"value":4294967296,"op":"SCMP_CMP_LE"}]}]}`), uint8(2), uint64(2))
+	f.Add([]byte(`{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":[""],"action":"SCMP_ACT_ALLOW"}]}`), uint8(0), uint64(0))
 	f.Fuzz(func(t *testing.T, text []byte, abi uint8, seed uint64) {
 		m := Machine{ABI: ABI(abi) % abis, Kernel: [2]int{6, 12}, Caps: []string{"CAP_KILL"}}
 		p, program, err := build(text, m)

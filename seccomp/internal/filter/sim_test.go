@@ -149,7 +149,7 @@ func (n *naive) decide(c call) uint32 {
 		return retENOSYS
 	}
 	name := n.names[abi][c.nr]
-	if n.has[name] != nil {
+	if name != "" && n.has[name] != nil {
 		return n.rules(name, c, abi)
 	}
 	if abi == X86 && n.muxed[name] {

@@ -26,6 +26,20 @@ func TestUpToDate(t *testing.T) {
 	}
 }
 
+// moby's own profile compiles too, as users give it to --security-opt.
+func TestMobyCompiles(t *testing.T) {
+	p, err := fromMoby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, abi := range []filter.ABI{filter.AMD64, filter.ARM64, filter.RISCV64} {
+		program, err := compile(p, filter.Machine{ABI: abi, Kernel: kernel})
+		if err != nil || len(program)/8 > 500 {
+			t.Errorf("%s: %d instructions, %v", abi.GOARCH(), len(program)/8, err)
+		}
+	}
+}
+
 // A new release of moby's profile may name calls that rl's table doesn't have yet, or that need a decision here.
 func TestProfileNamesKnown(t *testing.T) {
 	p, err := profile()

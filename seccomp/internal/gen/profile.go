@@ -169,7 +169,7 @@ func sockets() []filter.Entry {
 // entry without args that fits decides, so that this last one holds where no capability opened the call.
 func privileged(p *filter.Profile) filter.Entry {
 	e := filter.Entry{Action: specs.ActErrno, ErrnoRet: errno(unix.EPERM), Names: []string{
-		"kexec_file_load", "kexec_load", "migrate_pages", "move_pages", "swapoff", "swapon", "userfaultfd"}}
+		"kexec_file_load", "kexec_load", "migrate_pages", "move_pages", "personality", "swapoff", "swapon", "userfaultfd"}}
 	for _, s := range p.Syscalls {
 		if s.Includes != nil && len(s.Includes.Caps) > 0 && s.Action == specs.ActAllow && s.Names[0] != "socket" {
 			e.Names = append(e.Names, s.Names...)

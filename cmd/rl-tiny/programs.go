@@ -3,7 +3,9 @@ package main
 import (
 	"slices"
 
+	"github.com/rl-containers/rl/cmd/rl-tiny/internal/archive"
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/files"
+	"github.com/rl-containers/rl/cmd/rl-tiny/internal/network"
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/system"
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/text"
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/tool"
@@ -11,7 +13,7 @@ import (
 
 // programs are all but sh.
 func programs() [][]tool.Program {
-	return [][]tool.Program{files.Programs(), text.Programs(), system.Programs()}
+	return [][]tool.Program{files.Programs(), text.Programs(), system.Programs(), network.Programs(), archive.Programs()}
 }
 
 // find is the program of that name, or nil.

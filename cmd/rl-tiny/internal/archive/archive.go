@@ -128,8 +128,8 @@ func archive(c *tool.Call) error {
 	if len(c.Args) > 0 && !strings.HasPrefix(c.Args[0], "-") { // "tar xzf"
 		c.Args[0] = "-" + c.Args[0]
 	}
-	o, names, err := c.Options("cxtzf:C:vpkOmohaX:s:e:", "create=c", "extract=x", "get=x", "list=t", "gzip=z", "file=f", "directory=C", "verbose=v",
-		"exclude=e", "strip-components=s", "numeric-owner=h", "no-same-owner=o", "same-permissions=p", "to-stdout=O", "preserve-permissions=p")
+	o, names, err := c.Options("cxtzf:C:vpkOmoaNs:e:", "create=c", "extract=x", "get=x", "list=t", "gzip=z", "file=f", "directory=C", "verbose=v",
+		"exclude=e", "strip-components=s", "numeric-owner=N", "no-same-owner=o", "same-permissions=p", "to-stdout=O", "preserve-permissions=p")
 	if err != nil {
 		return err
 	}
@@ -253,6 +253,9 @@ func (a *archiver) add(w *tar.Writer, path string) error {
 	h, err := tar.FileInfoHeader(info, target)
 	if err != nil {
 		return err
+	}
+	if a.o.Has('N') {
+		h.Uname, h.Gname = "", ""
 	}
 	h.AccessTime, h.ChangeTime = time.Time{}, time.Time{}
 	h.ModTime = h.ModTime.Truncate(time.Second)

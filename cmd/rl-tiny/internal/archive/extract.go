@@ -110,7 +110,7 @@ func (x *extractor) list(h *tar.Header) {
 		return
 	}
 	owner := fmt.Sprintf("%d/%d", h.Uid, h.Gid)
-	if h.Uname != "" {
+	if h.Uname != "" && !x.o.Has('N') {
 		owner = h.Uname + "/" + h.Gname
 	}
 	arrow := ""

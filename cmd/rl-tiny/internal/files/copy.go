@@ -40,7 +40,7 @@ func targets(args []string, noDir bool) (map[string]string, []string, error) {
 type copier struct{ recursive, preserve, links, force, noClobber bool }
 
 func cp(c *tool.Call) error {
-	o, args, err := c.Options("rRapdPLfinTv", "recursive=r", "archive=a", "force=f", "no-clobber=n", "verbose=v", "preserve=p")
+	o, args, err := c.Options("rRapdPLfnTv", "recursive=r", "archive=a", "force=f", "no-clobber=n", "verbose=v", "preserve=p")
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func preserve(to string, info fs.FileInfo) error {
 }
 
 func mv(c *tool.Call) error {
-	o, args, err := c.Options("finTv", "force=f", "no-clobber=n")
+	o, args, err := c.Options("fnTv", "force=f", "no-clobber=n", "verbose=v")
 	if err != nil {
 		return err
 	}
@@ -189,6 +189,9 @@ func mv(c *tool.Call) error {
 	for _, s := range sources {
 		if _, err := os.Lstat(to[s]); err == nil && o.Has('n') {
 			continue
+		}
+		if o.Has('v') {
+			c.Printf("renamed '%s' -> '%s'\n", s, to[s])
 		}
 		if err := move(s, to[s]); err != nil {
 			c.Warn(err)

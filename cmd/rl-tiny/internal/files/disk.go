@@ -16,7 +16,7 @@ import (
 type inode struct{ dev, ino uint64 }
 
 func du(c *tool.Call) error {
-	o, names, err := c.Options("sahkbmcxd:", "summarize=s", "all=a", "human-readable=h", "bytes=b", "total=c", "max-depth=d", "apparent-size=b")
+	o, names, err := c.Options("sahkbmcd:", "summarize=s", "all=a", "human-readable=h", "bytes=b", "total=c", "max-depth=d", "apparent-size=b")
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func du(c *tool.Call) error {
 }
 
 func df(c *tool.Call) error {
-	o, names, err := c.Options("hkmPTia", "human-readable=h", "portability=P", "print-type=T", "inodes=i")
+	o, names, err := c.Options("hkmPia", "human-readable=h", "portability=P", "inodes=i")
 	if err != nil {
 		return err
 	}

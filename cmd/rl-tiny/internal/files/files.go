@@ -54,7 +54,7 @@ func (f flushing) Write(p []byte) (int, error) {
 }
 
 func tee(c *tool.Call) error {
-	o, names, err := c.Options("ai", "append=a")
+	o, names, err := c.Options("a", "append=a")
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func dirname(c *tool.Call) error {
 }
 
 func mkdir(c *tool.Call) error {
-	o, names, err := c.Options("pm:v", "parents=p", "mode=m")
+	o, names, err := c.Options("pm:", "parents=p", "mode=m")
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func rmdir(c *tool.Call) error {
 }
 
 func rm(c *tool.Call) error {
-	o, names, err := c.Options("rRfidv", "recursive=r", "force=f", "dir=d")
+	o, names, err := c.Options("rRfdv", "recursive=r", "force=f", "dir=d", "verbose=v")
 	if err != nil {
 		return err
 	}
@@ -172,6 +172,8 @@ func rm(c *tool.Call) error {
 		err := remove(name, o)
 		if err != nil && !(o.Has('f') && errors.Is(err, fs.ErrNotExist)) {
 			c.Warn(err)
+		} else if err == nil && o.Has('v') {
+			c.Printf("removed '%s'\n", name)
 		}
 	}
 	return nil
@@ -191,7 +193,7 @@ func remove(name string, o *tool.Options) error {
 }
 
 func ln(c *tool.Call) error {
-	o, args, err := c.Options("sfnTv", "symbolic=s", "force=f", "no-dereference=n")
+	o, args, err := c.Options("sfnT", "symbolic=s", "force=f", "no-dereference=n")
 	if err != nil {
 		return err
 	}
@@ -228,7 +230,7 @@ func isLink(name string) bool {
 }
 
 func touch(c *tool.Call) error {
-	o, names, err := c.Options("acmd:r:t:h", "date=d", "reference=r", "no-create=c")
+	o, names, err := c.Options("acmd:r:t:", "date=d", "reference=r", "no-create=c")
 	if err != nil {
 		return err
 	}
@@ -314,7 +316,7 @@ func mkfifo(c *tool.Call) error {
 }
 
 func mktemp(c *tool.Call) error {
-	o, args, err := c.Options("dqtup:", "directory=d", "quiet=q", "dry-run=u", "tmpdir=p")
+	o, args, err := c.Options("dtup:", "directory=d", "dry-run=u", "tmpdir=p")
 	if err != nil {
 		return err
 	}
@@ -354,7 +356,7 @@ func mktemp(c *tool.Call) error {
 }
 
 func readlink(c *tool.Call) error {
-	o, names, err := c.Options("fenmqsv", "canonicalize=f")
+	o, names, err := c.Options("fenm", "canonicalize=f")
 	if err != nil {
 		return err
 	}
@@ -379,7 +381,7 @@ func readlink(c *tool.Call) error {
 }
 
 func realpath(c *tool.Call) error {
-	o, names, err := c.Options("emsqz")
+	o, names, err := c.Options("em")
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,9 @@ type entry struct {
 }
 
 func ls(c *tool.Call) error {
-	o, args, err := c.Options("laA1dRhintrSFLCp", "all=a", "almost-all=A", "human-readable=h", "recursive=R", "directory=d", "color=C")
+	// There are no colours, so all values of --color mean the same.
+	c.Args = slices.DeleteFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, "--color") })
+	o, args, err := c.Options("laA1dRhintrSFLCp", "all=a", "almost-all=A", "human-readable=h", "recursive=R", "directory=d")
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (l *lister) print(all []entry, total bool) {
 			l.c.Printf("total %s\n", l.size(blocks*512, 1024))
 		}
 		l.long(all)
-	case !l.o.Has('1') && term.IsTerminal(1):
+	case l.o.Has('C') || !l.o.Has('1') && term.IsTerminal(1):
 		l.columns(all)
 	default:
 		for _, e := range all {

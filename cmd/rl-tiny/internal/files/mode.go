@@ -39,7 +39,7 @@ func chmod(c *tool.Call) error {
 	// "-x" is a mode, not an option.
 	recursive := false
 	args := c.Args
-	for len(args) > 0 && (args[0] == "-R" || args[0] == "-f" || args[0] == "-v" || args[0] == "--") {
+	for len(args) > 0 && (args[0] == "-R" || args[0] == "--") {
 		recursive = recursive || args[0] == "-R"
 		args = args[1:]
 	}
@@ -152,7 +152,7 @@ func modeBits(s string, m, old uint32) (bits uint32, ok bool) {
 
 // chown is chgrp too.
 func chown(c *tool.Call) error {
-	o, args, err := c.Options("Rhfv", "recursive=R", "no-dereference=h")
+	o, args, err := c.Options("Rh", "recursive=R", "no-dereference=h")
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func nc(c *tool.Call) error {
-	o, args, err := c.Options("lp:uvzw:kq:n46s:N", "listen=l")
+	o, args, err := c.Options("lp:uvzw:k46s:N", "listen=l")
 	if err != nil {
 		return err
 	}

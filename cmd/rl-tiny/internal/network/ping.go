@@ -27,7 +27,7 @@ type pinger struct {
 }
 
 func ping(c *tool.Call) error {
-	o, args, err := c.Options("46c:W:i:qw:ns:")
+	o, args, err := c.Options("46c:W:i:qn")
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func timed(c *tool.Call) error {
 }
 
 func timeout(c *tool.Call) error {
-	o, args, err := c.Options("+s:k:fpv", "signal=s", "kill-after=k", "preserve-status=p", "foreground=f")
+	o, args, err := c.Options("+s:k:fp", "signal=s", "kill-after=k", "preserve-status=p", "foreground=f")
 	if err != nil {
 		return err
 	}

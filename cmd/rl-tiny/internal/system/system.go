@@ -125,7 +125,7 @@ func whoami(c *tool.Call) error {
 }
 
 func hostname(c *tool.Call) error {
-	o, args, err := c.Options("sfi")
+	o, args, err := c.Options("sf")
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func hostname(c *tool.Call) error {
 }
 
 func uname(c *tool.Call) error {
-	o, args, err := c.Options("asnrvmpio", "all=a", "kernel-name=s", "nodename=n", "kernel-release=r", "machine=m")
+	o, args, err := c.Options("asnrvmo", "all=a", "kernel-name=s", "nodename=n", "kernel-release=r", "machine=m")
 	if err != nil || len(args) > 0 {
 		return cmp.Or(err, tool.Usage("uname [-asnrvmo]"))
 	}

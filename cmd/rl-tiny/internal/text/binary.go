@@ -67,7 +67,7 @@ func sumCheck(c *tool.Call, r io.Reader, make func() hash.Hash, quiet bool) erro
 }
 
 func base64sum(c *tool.Call) error {
-	o, names, err := c.Options("dDiw:", "decode=d", "wrap=w")
+	o, names, err := c.Options("dDw:", "decode=d", "wrap=w")
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func base64sum(c *tool.Call) error {
 }
 
 func cmp(c *tool.Call) error {
-	o, names, err := c.Options("sl", "silent=s", "quiet=s")
+	o, names, err := c.Options("s", "silent=s", "quiet=s")
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func comm(c *tool.Call) error {
 }
 
 func hexdump(c *tool.Call) error {
-	o, names, err := c.Options("Cn:s:v")
+	o, names, err := c.Options("Cn:v")
 	if err != nil {
 		return err
 	}

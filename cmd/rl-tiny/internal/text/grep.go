@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rl-containers/rl/cmd/rl-tiny/internal/tool"
@@ -26,9 +27,11 @@ type grepper struct {
 var errEnough = errors.New("enough")
 
 func grep(c *tool.Call) error {
+	// There are no colours, so all values of --color mean the same.
+	c.Args = slices.DeleteFunc(c.Args, func(a string) bool { return strings.HasPrefix(a, "--color") })
 	o, args, err := c.Options("EFGPivnclLqshHowxre:f:m:A:B:C:Ra", "extended-regexp=E", "fixed-strings=F", "ignore-case=i", "invert-match=v", "line-number=n",
 		"count=c", "files-with-matches=l", "quiet=q", "silent=q", "only-matching=o", "word-regexp=w", "line-regexp=x", "recursive=r", "regexp=e", "max-count=m",
-		"after-context=A", "before-context=B", "context=C", "color=a", "text=a", "no-messages=s", "no-filename=h", "with-filename=H")
+		"after-context=A", "before-context=B", "context=C", "text=a", "no-messages=s", "no-filename=h", "with-filename=H")
 	if err != nil {
 		return err
 	}

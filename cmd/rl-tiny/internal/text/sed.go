@@ -29,7 +29,7 @@ type stream struct {
 }
 
 func sed(c *tool.Call) error {
-	o, args, err := c.Options("nrEe:f:isz", "quiet=n", "silent=n", "regexp-extended=E", "expression=e", "file=f", "in-place=i")
+	o, args, err := c.Options("nrEe:f:i", "quiet=n", "silent=n", "regexp-extended=E", "expression=e", "file=f", "in-place=i")
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type key struct {
 }
 
 func sort(c *tool.Call) error {
-	o, names, err := c.Options("rnufbhdVst:k:o:zcM", "reverse=r", "numeric-sort=n", "unique=u", "ignore-case=f", "key=k", "field-separator=t", "output=o",
+	o, names, err := c.Options("rnufbhVst:k:o:c", "reverse=r", "numeric-sort=n", "unique=u", "ignore-case=f", "key=k", "field-separator=t", "output=o",
 		"human-numeric-sort=h", "stable=s", "version-sort=V")
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func sortKeys(specs []string, global string) ([]key, error) {
 		k := key{}
 		flags := ""
 		for i, part := range []string{from, to} {
-			digits := strings.TrimRight(part, "bdfhinrMV")
+			digits := strings.TrimRight(part, "bfhnrV")
 			flags += part[len(digits):]
 			digits, _, _ = strings.Cut(digits, ".")
 			if digits == "" {

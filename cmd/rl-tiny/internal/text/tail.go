@@ -12,7 +12,7 @@ import (
 
 func tail(c *tool.Call) error {
 	old(c)
-	o, names, err := c.Options("n:c:qvfFs:", "lines=n", "bytes=c", "quiet=q", "follow=f")
+	o, names, err := c.Options("n:c:qvfF", "lines=n", "bytes=c", "quiet=q", "follow=f")
 	if err != nil {
 		return err
 	}

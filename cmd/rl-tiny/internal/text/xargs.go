@@ -14,7 +14,7 @@ import (
 )
 
 func xargs(c *tool.Call) error {
-	o, argv, err := c.Options("+0n:I:rtd:P:L:", "null=0", "max-args=n", "no-run-if-empty=r", "replace=I")
+	o, argv, err := c.Options("+0n:I:rtd:P:", "null=0", "max-args=n", "no-run-if-empty=r", "replace=I")
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func xargs(c *tool.Call) error {
 		words = strings.FieldsFunc(string(input), func(r rune) bool { return r == 0 })
 	case o.Has('d'):
 		words = strings.Split(strings.TrimSuffix(string(input), "\n"), strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(o.Get('d')))
-	case o.Has('I') || o.Has('L'):
+	case o.Has('I'):
 		words = strings.FieldsFunc(string(input), func(r rune) bool { return r == '\n' })
 	default:
 		if words, err = splitWords(string(input)); err != nil {
@@ -42,7 +42,7 @@ func xargs(c *tool.Call) error {
 	if err != nil || most < 1 {
 		return tool.Usage("-n needs a number")
 	}
-	if o.Has('I') || o.Has('L') {
+	if o.Has('I') {
 		most = 1
 	}
 	if len(words) == 0 && !o.Has('r') && !o.Has('I') {

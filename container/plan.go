@@ -248,7 +248,11 @@ func filters(c *spec.Container, m idmap.Map) ([][]byte, error) {
 	switch c.Seccomp {
 	case "unconfined":
 	case "":
-		err = add(seccomp.Default(caps))
+		if c.Compat {
+			err = add(seccomp.Compat(caps))
+		} else {
+			err = add(seccomp.Default(caps))
+		}
 	default:
 		err = add(seccomp.Load(c.Seccomp, caps))
 	}

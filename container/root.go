@@ -126,6 +126,7 @@ type toolRequest struct {
 
 type toolStore struct {
 	DataDir     string `json:"data_dir"`
+	GraphRoot   string `json:"graph_root"`
 	SingleUID   bool   `json:"single_uid"`
 	RootlessUID int    `json:"rootless_uid"`
 	RootlessGID int    `json:"rootless_gid"`
@@ -151,12 +152,12 @@ func imageTool(store *storage.Store, verb string, args any) error {
 		return err
 	}
 	request, err := memory(toolRequest{Version: Version, Verb: verb, Args: args, Store: toolStore{
-		DataDir: store.DataDir, SingleUID: ids.Rung == idmap.Single, RootlessUID: os.Geteuid(), RootlessGID: os.Getegid()}})
+		DataDir: store.DataDir, GraphRoot: store.GraphRoot, SingleUID: ids.Rung == idmap.Single, RootlessUID: os.Geteuid(), RootlessGID: os.Getegid()}})
 	if err != nil {
 		return err
 	}
 	defer request.Close()
-	tool := &enter.Plan{Tool: []string{exe, verb}, Process: enter.Process{Env: os.Environ()}}
+	tool := &enter.Plan{Tool: []string{exe, verb}, Process: enter.Process{Env: toolEnv()}}
 	// rl-image hears the terminal's Ctrl-C itself and ends in order; rl waits for that.
 	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)
 	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
@@ -169,6 +170,17 @@ func imageTool(store *storage.Store, verb string, args any) error {
 		return &hint.Exit{Code: code}
 	}
 	return nil
+}
+
+// toolEnv is the caller's environment, with the home that the libraries would else look up for the root that they run as.
+func toolEnv() []string {
+	env := os.Environ()
+	if os.Getenv("HOME") == "" {
+		if home, err := storage.HomeDir(); err == nil {
+			env = append(env, "HOME="+home)
+		}
+	}
+	return env
 }
 
 // memory holds v as JSON in memory: credentials never reach an argument list or a disk.

@@ -59,6 +59,8 @@ type Container struct {
 
 	// Seccomp is "" for the default profile, "unconfined", or the path of a profile in docker's JSON form.
 	Seccomp string
+	// Compat: the image's programs are 32-bit ones, the default profile must let them in.
+	Compat bool
 	// AllDevices shows the host's devices (--privileged).
 	AllDevices bool
 	// Init starts rl's reaping stub as PID 1 before the program.

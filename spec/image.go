@@ -186,7 +186,8 @@ func realTime(name string) bool {
 // translator may be registered (binfmt_misc).
 func (m *maker) platform() error {
 	arch, here := m.img.Architecture, runtime.GOARCH
-	if arch == "" || arch == here || arch == "386" && here == "amd64" || arch == "arm" && here == "arm64" {
+	m.c.Compat = arch == "386" && here == "amd64" || arch == "arm" && here == "arm64"
+	if arch == "" || arch == here || m.c.Compat {
 		return nil
 	}
 	m.warn("the image is for linux/%s, this machine is linux/%s: without a translator (apt-get install qemu-user-static) its programs can't be executed", arch, here)

@@ -75,12 +75,12 @@ func dataHome() (string, error) {
 	if os.Geteuid() == 0 {
 		return "/var/lib", nil
 	}
-	home, err := homeDir()
+	home, err := HomeDir()
 	return filepath.Join(home, ".local/share"), err
 }
 
-// homeDir is HOME, or what passwd(5) says.
-func homeDir() (string, error) {
+// HomeDir is HOME, or what passwd(5) says.
+func HomeDir() (string, error) {
 	if home := os.Getenv("HOME"); filepath.IsAbs(home) {
 		return home, nil
 	}
@@ -126,7 +126,7 @@ func confFiles() []string {
 	}
 	config := os.Getenv("XDG_CONFIG_HOME")
 	if !filepath.IsAbs(config) {
-		home, err := homeDir()
+		home, err := HomeDir()
 		if err != nil {
 			return system
 		}
@@ -166,7 +166,7 @@ func expand(path string) string {
 		case "UID":
 			return strconv.Itoa(os.Geteuid())
 		case "HOME":
-			home, _ := homeDir()
+			home, _ := HomeDir()
 			return home
 		}
 		return os.Getenv(name)

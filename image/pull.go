@@ -1,0 +1,193 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.podman.io/image/v5/copy"
+	"go.podman.io/image/v5/docker"
+	"go.podman.io/image/v5/docker/reference"
+	"go.podman.io/image/v5/pkg/shortnames"
+	istorage "go.podman.io/image/v5/storage"
+	"go.podman.io/image/v5/types"
+)
+
+// PullOptions say what to pull.
+type PullOptions struct {
+	Name     string
+	Platform string // OS/ARCH[/VARIANT]; "" is this machine's
+	Authfile string
+	// TLSVerify overrules registries.conf; nil follows it.
+	TLSVerify *bool
+}
+
+// Pull gets an image from the first registry that has it, of those that its name stands for, and returns its id.
+func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
+	sys, err := s.system(o.Platform)
+	if err != nil {
+		return "", err
+	}
+	sys.AuthFilePath = o.Authfile
+	if o.TLSVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
+	}
+	names, record, err := pullCandidates(sys, o.Name)
+	if err != nil {
+		return "", err
+	}
+	var failed []error
+	for i, name := range names {
+		id, err := s.pullOne(ctx, sys, name)
+		if err == nil {
+			record(i)
+			return id, s.sync()
+		}
+		failed = append(failed, explainRegistry(fmt.Errorf("pull %s: %w", name, err), name))
+	}
+	if len(failed) == 1 {
+		return "", failed[0]
+	}
+	return "", fmt.Errorf("pull %s: no registry has it: %w", o.Name, errors.Join(failed...))
+}
+
+// pullCandidates are the full names to try, by the rules of containers-registries.conf(5). Where those say nothing of short
+// names they are docker.io's, as docker's users mean them. record remembers the user's choice, where there was one.
+func pullCandidates(sys *types.SystemContext, name string) (names []reference.Named, record func(int), err error) {
+	bare := strings.TrimPrefix(name, "docker://")
+	normal, err := reference.ParseNormalizedNamed(bare)
+	if err != nil {
+		return nil, nil, badName(name, err)
+	}
+	resolved, err := shortnames.Resolve(sys, bare)
+	if err != nil && strings.Contains(err.Error(), "no unqualified-search registries") {
+		return []reference.Named{reference.TagNameOnly(normal)}, func(int) {}, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("look up %s: %w", name, err)
+	}
+	for _, c := range resolved.PullCandidates {
+		names = append(names, reference.TagNameOnly(c.Value))
+	}
+	return names, func(i int) { resolved.PullCandidates[i].Record() }, nil
+}
+
+// pullOne copies one image into the store, trying again when the network failed.
+func (s *Store) pullOne(ctx context.Context, sys *types.SystemContext, name reference.Named) (string, error) {
+	src, err := docker.NewReference(name)
+	if err != nil {
+		return "", err
+	}
+	dst, err := istorage.Transport.NewStoreReference(s.store, name, "")
+	if err != nil {
+		return "", err
+	}
+	if s.progress != nil {
+		fmt.Fprintf(s.progress, "Trying to pull %s...\n", name)
+	}
+	for try := 1; ; try++ {
+		id, err := s.copy(ctx, sys, src, dst)
+		if err == nil || try == 3 || !again(err) || ctx.Err() != nil {
+			return id, err
+		}
+		pause := time.Duration(try) * (500*time.Millisecond + rand.N(500*time.Millisecond))
+		if s.progress != nil {
+			fmt.Fprintf(s.progress, "trying again: %v\n", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// again: a failure of the network or of a busy server, which may pass.
+func again(err error) bool {
+	var timeout net.Error
+	var unexpected docker.UnexpectedHTTPStatusError
+	if errors.As(err, &unexpected) {
+		return unexpected.StatusCode >= 500
+	}
+	// The library gives the registries' own codes (distribution-spec, "Error Codes") as text only.
+	if text := err.Error(); strings.HasPrefix(text, "toomanyrequests") || strings.HasPrefix(text, "unavailable") {
+		return true
+	}
+	return errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// copy copies one image into the store and returns its id. Nothing of it stays in the store when it fails.
+func (s *Store) copy(ctx context.Context, sys *types.SystemContext, src, dst types.ImageReference) (string, error) {
+	if err := allowed(ctx, sys, src); err != nil {
+		return "", err
+	}
+	pc, err := policy(sys)
+	if err != nil {
+		return "", err
+	}
+	defer pc.Destroy()
+	ctx, watch, stop := watchdog(ctx)
+	defer stop()
+	var stored types.ImageReference
+	_, err = copy.Image(ctx, pc, dst, src, &copy.Options{SourceCtx: sys, DestinationCtx: sys, ReportWriter: s.progress,
+		Progress: watch, ProgressInterval: time.Second, ReportResolvedReference: &stored})
+	if err != nil {
+		return "", interrupted(ctx, err)
+	}
+	_, img, err := istorage.ResolveReference(stored)
+	if err != nil {
+		return "", err
+	}
+	if err := s.verify(ctx, img); err != nil {
+		s.store.DeleteImage(img.ID, true)
+		return "", err
+	}
+	return img.ID, nil
+}
+
+// idle is how long a registry may keep silent.
+const idle = 30 * time.Second
+
+// watchdog returns a context that ends when a download makes no progress. The library tells of progress in the channel;
+// what it does with a layer once it is here takes as long as it takes.
+func watchdog(parent context.Context) (ctx context.Context, watch chan types.ProgressProperties, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	watch = make(chan types.ProgressProperties)
+	done := make(chan struct{})
+	go func() {
+		loading, started := 0, false
+		timer := time.NewTimer(idle)
+		for {
+			select {
+			case p := <-watch:
+				switch p.Event {
+				case types.ProgressEventNewArtifact:
+					loading, started = loading+1, true
+				case types.ProgressEventDone, types.ProgressEventSkipped:
+					loading--
+				}
+				timer.Reset(idle)
+			case <-timer.C:
+				if started && loading <= 0 {
+					timer.Reset(idle)
+					continue
+				}
+				cancel(fmt.Errorf("no answer for %s", idle))
+			case <-done:
+				timer.Stop()
+				return
+			}
+		}
+	}()
+	return ctx, watch, func() {
+		close(done)
+		cancel(nil)
+	}
+}

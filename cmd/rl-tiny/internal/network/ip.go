@@ -149,7 +149,11 @@ func interfaces(c *tool.Call, family int, dev string, addresses bool) error {
 		if addresses && family != unix.AF_UNSPEC && len(mine) == 0 {
 			continue
 		}
-		printLink(c, l, !addresses || family == unix.AF_UNSPEC)
+		mode := ""
+		if !addresses {
+			mode = " mode DEFAULT"
+		}
+		printLink(c, l, mode, !addresses || family == unix.AF_UNSPEC)
 		if addresses {
 			for _, a := range mine {
 				printAddress(c, a)
@@ -159,7 +163,7 @@ func interfaces(c *tool.Call, family int, dev string, addresses bool) error {
 	return nil
 }
 
-func printLink(c *tool.Call, l message, hardware bool) {
+func printLink(c *tool.Call, l message, mode string, hardware bool) {
 	flags := l.fixed32(8)
 	var names []string
 	if flags&unix.IFF_UP != 0 && flags&unix.IFF_RUNNING == 0 {
@@ -186,7 +190,7 @@ func printLink(c *tool.Call, l message, hardware bool) {
 			name += fmt.Sprintf("@if%d", index)
 		}
 	}
-	c.Printf("%d: %s: <%s> mtu %d qdisc %s state %s group default", l.fixed32(4), name, strings.Join(names, ","), l.number(unix.IFLA_MTU), l.text(unix.IFLA_QDISC), state)
+	c.Printf("%d: %s: <%s> mtu %d qdisc %s state %s%s group default", l.fixed32(4), name, strings.Join(names, ","), l.number(unix.IFLA_MTU), l.text(unix.IFLA_QDISC), state, mode)
 	if n := l.number(unix.IFLA_TXQLEN); n > 0 {
 		c.Printf(" qlen %d", n)
 	}

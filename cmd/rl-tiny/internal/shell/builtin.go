@@ -2,7 +2,9 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,10 +26,15 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		// The action, then the command; its $? is the one of before.
 		return []string{"eval", action + "\n" + cmdStatus + " " + strconv.Itoa(hc.LastExitStatus) + "\n" + quoteAll(args)}, nil
 	}
+	if s.runner.Funcs[args[0]] != nil { // a function goes before a builtin
+		return args, nil
+	}
 	switch args[0] {
-	case "echo", "printf":
-		if unread(hc.Stdout) {
-			return []string{"exit", strconv.Itoa(128 + int(unix.SIGPIPE))}, nil
+	case "echo":
+		args[0] = cmdEcho
+	case "printf":
+		if len(args) > 1 && args[1] != "-v" {
+			args[0] = cmdPrintf
 		}
 	case "wait":
 		args[0] = cmdWait
@@ -50,16 +57,24 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	return args, nil
 }
 
-// unread tells of a pipe that all its readers have left. In a subshell the signal that would end it can't: it has no
-// process of its own.
-func unread(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
+// print is echo and printf in one write: what others print at the same moment doesn't come between.
+func (s *shell) print(ctx context.Context, hc interp.HandlerContext, name string, format func([]string) (string, error), args []string) error {
+	out, err := format(args)
+	if err != nil {
+		fmt.Fprintf(hc.Stderr, "sh: %s: %s\n", name, err)
 	}
-	p := []unix.PollFd{{Fd: int32(f.Fd())}}
-	n, err := unix.Poll(p, 0)
-	return n == 1 && err == nil && p[0].Revents&unix.POLLERR != 0
+	_, broken := io.WriteString(hc.Stdout, out)
+	switch {
+	case errors.Is(broken, unix.EPIPE):
+		// The signal that ends a process here can't end a subshell: it has no process of its own.
+		return hc.Builtin(ctx, []string{"exit", strconv.Itoa(128 + int(unix.SIGPIPE))})
+	case broken != nil:
+		fmt.Fprintf(hc.Stderr, "sh: %s: write error: %s\n", name, tool.Reason(broken))
+		return status(1)
+	case err != nil:
+		return status(1)
+	}
+	return nil
 }
 
 // source is "." with the text of the file rewritten; the interpreter reads the result from memory.

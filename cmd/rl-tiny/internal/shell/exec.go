@@ -16,6 +16,8 @@ import (
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/rl-containers/rl/cmd/rl-tiny/internal/text"
 )
 
 // exec runs what is neither a function nor a builtin of the interpreter.
@@ -28,6 +30,10 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 		return s.wait(hc, args[1:])
 	case cmdKill:
 		return s.kill(hc, args[1:])
+	case cmdEcho:
+		return s.print(ctx, hc, "echo", text.Echo, args[1:])
+	case cmdPrintf:
+		return s.print(ctx, hc, "printf", text.Printf, args[1:])
 	case cmdUmask:
 		return umask(hc, args[1:])
 	case cmdUlimit:
@@ -268,7 +274,7 @@ func (p *pumps) writer(w io.Writer) (*os.File, error) {
 }
 
 // background starts a shell for "LIST &". It gets the variables, functions and parameters by a file in memory.
-func (s *shell) background(ctx context.Context, hc interp.HandlerContext, text string) error {
+func (s *shell) background(ctx context.Context, hc interp.HandlerContext, list string) error {
 	state, err := s.state(hc)
 	if err != nil {
 		return fail(hc, "&", err)
@@ -280,7 +286,7 @@ func (s *shell) background(ctx context.Context, hc interp.HandlerContext, text s
 		return fail(hc, "&", err)
 	}
 	attr := &syscall.ProcAttr{Dir: hc.Dir, Env: environ(hc.Env), Files: append(files, state.Fd())}
-	pid, done, err := s.children.start(selfExe, []string{"sh", "--background", text, s.name}, attr)
+	pid, done, err := s.children.start(selfExe, []string{"sh", "--background", list, s.name}, attr)
 	finish.started()
 	if err != nil {
 		return fail(hc, "&", err)

@@ -18,6 +18,8 @@ const (
 	cmdUmask      = "rl:umask"
 	cmdUlimit     = "rl:ulimit"
 	cmdStatus     = "rl:status"
+	cmdEcho       = "rl:echo"
+	cmdPrintf     = "rl:printf"
 )
 
 // Variables in the place of the parameters $0, $$ and $!.
@@ -62,6 +64,21 @@ func rewrite(node syntax.Node, top bool) {
 		}
 		return true
 	})
+}
+
+// fed tells whether the interpreter itself feeds a program of node, by a goroutine that would not survive an exec: a
+// here-document or a process substitution.
+func fed(node syntax.Node) (yes bool) {
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Redirect:
+			yes = yes || n.Op == syntax.Hdoc || n.Op == syntax.DashHdoc || n.Op == syntax.WordHdoc
+		case *syntax.ProcSubst:
+			yes = true
+		}
+		return !yes
+	})
+	return yes
 }
 
 // rewritePipe makes the right side a subshell as the left one is: neither changes the shell's variables, ends it or execs.

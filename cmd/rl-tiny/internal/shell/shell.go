@@ -267,10 +267,10 @@ func (s *shell) text(text string) int {
 	if err != nil {
 		return syntaxError(err)
 	}
-	if len(f.Stmts) == 1 {
+	if len(f.Stmts) == 1 && !fed(f) {
 		s.tail = tail(f.Stmts[0])
 	}
-	rewrite(f, true)
+	rewrite(f, !fed(f))
 	return s.end(s.runner.Run(context.Background(), f))
 }
 
@@ -320,7 +320,7 @@ func (s *shell) script(path string) int {
 	if err != nil {
 		return syntaxError(err)
 	}
-	rewrite(f, true)
+	rewrite(f, !fed(f))
 	return s.end(s.runner.Run(context.Background(), f))
 }
 

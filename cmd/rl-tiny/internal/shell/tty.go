@@ -58,7 +58,7 @@ func (s *shell) complete(text string, line func(string) (string, error)) ([]*syn
 	for {
 		f, err := newParser().Parse(strings.NewReader(text), "")
 		if err == nil && !continued(text) {
-			rewrite(f, true)
+			rewrite(f, !fed(f))
 			return f.Stmts, true
 		}
 		if err != nil && !syntax.IsIncomplete(err) {

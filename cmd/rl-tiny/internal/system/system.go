@@ -254,11 +254,16 @@ func env(c *tool.Call) error {
 
 // become replaces this process by a program.
 func become(argv []string) error {
+	environment := os.Environ()
+	if _, set := os.LookupEnv("PATH"); !set {
+		os.Setenv("PATH", "/bin:/usr/bin")
+		defer os.Unsetenv("PATH")
+	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
 		return notRun(argv[0], err)
 	}
-	return notRun(argv[0], unix.Exec(path, argv, os.Environ()))
+	return notRun(argv[0], unix.Exec(path, argv, environment))
 }
 
 // notRun is the error of a program that could not be run, with the exit code of POSIX.

@@ -184,11 +184,10 @@ func (p *sedParser) command() (*command, error) {
 		c.code, _ = strconv.Atoi(strings.TrimSpace(p.until(";}\n")))
 	case 'b', 't':
 		c.text = strings.TrimSpace(p.until(";}\n"))
-	case ':', 'r':
+	case ':':
+		c.text = strings.TrimSpace(p.until(";\n"))
+	case 'r':
 		c.text = strings.TrimSpace(p.until("\n"))
-		if c.name == ':' {
-			c.text, _, _ = strings.Cut(c.text, ";")
-		}
 	case 0:
 		err = fmt.Errorf("missing command")
 	default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,7 @@ func yes(c *tool.Call) error {
 // old turns the -N of head and tail into -n N.
 func old(c *tool.Call) {
 	for i, a := range c.Args {
-		if len(a) > 1 && a[0] == '-' && a[1] >= '0' && a[1] <= '9' {
+		if value := i > 0 && (c.Args[i-1] == "-n" || c.Args[i-1] == "-c"); !value && len(a) > 1 && a[0] == '-' && a[1] >= '0' && a[1] <= '9' {
 			c.Args[i] = "-n" + a[1:]
 		}
 	}
@@ -134,27 +135,38 @@ func wc(c *tool.Call) error {
 	if err != nil {
 		return err
 	}
-	if o.Last("lwcmL") == 0 {
-		if o, _, err = (&tool.Call{Args: []string{"-lwc"}}).Options("lwc"); err != nil {
-			return err
-		}
+	if o.Count() == 0 {
+		c.Args = append([]string{"-lwc"}, c.Args...)
+		return wc(c)
 	}
 	var total counts
-	width := 7
-	if len(names) < 2 && o.Count() == 1 {
-		width = 1
-	}
+	var all []counts
+	var shown []string
+	regular := true
 	c.Each(names, func(name string, r io.Reader) error {
+		if info, err := r.(*os.File).Stat(); err != nil || !info.Mode().IsRegular() {
+			regular = false
+		}
 		n, err := count(r)
 		if len(names) == 0 {
 			name = ""
 		}
-		c.Printf("%s\n", n.show(o, width, name))
+		all, shown = append(all, n), append(shown, name)
 		total.add(n)
 		return err
 	})
 	if len(names) > 1 {
-		c.Printf("%s\n", total.show(o, width, "total"))
+		all, shown = append(all, total), append(shown, "total")
+	}
+	// The width of GNU's: that of the largest number, when it is known before reading.
+	width := 1
+	if o.Count() > 1 || len(names) > 1 {
+		if width = 7; regular {
+			width = len(strconv.FormatInt(total.bytes, 10))
+		}
+	}
+	for i, n := range all {
+		c.Printf("%s\n", n.show(o, width, shown[i]))
 	}
 	return nil
 }
@@ -214,6 +226,8 @@ func seq(c *tool.Call) error {
 			wide, args = true, args[1:]
 		} else if args[0] == "-s" && len(args) > 1 {
 			sep, args = args[1], args[2:]
+		} else if s, ok := strings.CutPrefix(args[0], "-s"); ok && s != "" {
+			sep, args = s, args[1:]
 		} else {
 			break
 		}

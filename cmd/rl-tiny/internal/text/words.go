@@ -15,7 +15,14 @@ import (
 )
 
 func echo(c *tool.Call) error {
-	args, end, escapes := c.Args, "\n", false
+	text, err := Echo(c.Args)
+	c.Printf("%s", text)
+	return err
+}
+
+// Echo is what echo prints: -n without a newline, -e with escapes.
+func Echo(args []string) (string, error) {
+	end, escapes := "\n", false
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && strings.Trim(args[0][1:], "neE") == "" {
 		for _, l := range args[0][1:] {
 			switch l {
@@ -33,30 +40,33 @@ func echo(c *tool.Call) error {
 	if escapes {
 		var err error
 		if text, _, err = expand.Format(nil, strings.ReplaceAll(text, "%", "%%"), nil); err != nil {
-			return err
+			return "", err
 		}
 	}
-	c.Printf("%s%s", text, end)
-	return nil
+	return text + end, nil
 }
 
 func printf(c *tool.Call) error {
-	args := c.Args
+	text, err := Printf(c.Args)
+	c.Printf("%s", text)
+	return err
+}
+
+// Printf is what printf prints.
+func Printf(args []string) (string, error) {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		return tool.Usage("printf FORMAT [ARGUMENT...]")
+		return "", tool.Usage("printf FORMAT [ARGUMENT...]")
 	}
 	format, args := args[0], args[1:]
+	var b strings.Builder
 	for {
 		text, n, err := expand.Format(nil, format, args)
-		if err != nil {
-			return err
-		}
-		c.Printf("%s", text)
-		if args = args[n:]; n == 0 || len(args) == 0 {
-			return nil
+		b.WriteString(text)
+		if args = args[min(n, len(args)):]; err != nil || n == 0 || len(args) == 0 {
+			return b.String(), err
 		}
 	}
 }

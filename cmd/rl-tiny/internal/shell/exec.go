@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"mvdan.cc/sh/v3/expand"
@@ -41,7 +42,7 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	case cmdExec:
 		return s.replace(hc, args[1:])
 	case cmdRunExit:
-		err := s.run(hc, args[1:])
+		err := s.run(ctx, hc, args[1:])
 		return hc.Builtin(ctx, []string{"exit", strconv.Itoa(exitCode(err))})
 	case cmdStatus:
 		n, _ := strconv.Atoi(args[1])
@@ -50,7 +51,7 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	if s.tail.IsValid() && hc.Pos == s.tail {
 		return s.replace(hc, args)
 	}
-	return s.run(hc, args)
+	return s.run(ctx, hc, args)
 }
 
 func status(n int) error {
@@ -61,7 +62,7 @@ func status(n int) error {
 }
 
 // run starts a program and waits for it.
-func (s *shell) run(hc interp.HandlerContext, args []string) error {
+func (s *shell) run(ctx context.Context, hc interp.HandlerContext, args []string) error {
 	path, err := s.lookPath(hc, args[0])
 	if err != nil {
 		return err
@@ -71,19 +72,34 @@ func (s *shell) run(hc interp.HandlerContext, args []string) error {
 		return fail(hc, args[0], err)
 	}
 	attr := &syscall.ProcAttr{Dir: hc.Dir, Env: environ(hc.Env), Files: files}
-	_, done, err := s.children.start(path, args, attr)
+	began := time.Now()
+	pid, done, err := s.children.start(path, args, attr)
 	if errors.Is(err, unix.ENOEXEC) { // a script without #!
-		_, done, err = s.children.start(selfExe, append([]string{"sh", path}, args[1:]...), attr)
+		pid, done, err = s.children.start(selfExe, append([]string{"sh", path}, args[1:]...), attr)
 	}
 	finish.started()
 	if err != nil {
 		finish.wait()
 		return fail(hc, args[0], err)
 	}
-	end := <-done
+	end := foreground(ctx, pid, done, began)
 	finish.wait()
 	s.settle(end)
 	return status(code(end))
+}
+
+// foreground waits for a program. The terminal sends Ctrl-C to it as well as to the shell; one that was about to start as the
+// key was pressed missed it, and gets it from here.
+func foreground(ctx context.Context, pid int, done chan syscall.WaitStatus, began time.Time) syscall.WaitStatus {
+	select {
+	case end := <-done:
+		return end
+	case <-ctx.Done():
+	}
+	if time.Since(began) < 100*time.Millisecond {
+		syscall.Kill(pid, unix.SIGINT)
+	}
+	return <-done
 }
 
 // replace makes the program take the place of the shell. It returns only when that is not possible.

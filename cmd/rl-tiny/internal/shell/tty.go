@@ -113,6 +113,9 @@ func (s *shell) prompt() string {
 	if ps1, ok := s.runner.Vars["PS1"]; ok {
 		return ps1.Str
 	}
+	if ps1, ok := os.LookupEnv("PS1"); ok { // before the first command the interpreter tells of no variables
+		return ps1
+	}
 	sign := "$ "
 	if os.Geteuid() == 0 {
 		sign = "# "
@@ -134,23 +137,39 @@ func (s *shell) editor() func(prompt string) (string, error) {
 		if w, h, err := term.GetSize(0); err == nil && w > 0 {
 			t.SetSize(w, h)
 		}
-		old, err := term.MakeRaw(0)
+		old, err := keyByKey()
 		if err != nil {
 			return "", err
 		}
 		t.SetPrompt(prompt)
 		keys.interrupted = false
 		line, err := t.ReadLine()
-		term.Restore(0, old)
+		unix.IoctlSetTermios(0, unix.TCSETS, old)
 		switch {
 		case err == io.EOF && keys.interrupted:
-			fmt.Fprint(os.Stderr, "^C\r\n")
+			fmt.Fprintln(os.Stderr, "^C")
+			history := t.History // an editor that saw Ctrl-C would see it again
+			t = term.NewTerminal(keys, "")
+			t.History = history
 			return "", errInterrupt
 		case err == io.EOF:
 			fmt.Fprintln(os.Stderr)
 		}
 		return line + "\n", err
 	}
+}
+
+// keyByKey makes the terminal give each key at once and without echo. Its translations stay: what is typed ahead of a
+// command is already in its queue when the command reads it.
+func keyByKey() (old *unix.Termios, err error) {
+	if old, err = unix.IoctlGetTermios(0, unix.TCGETS); err != nil {
+		return nil, err
+	}
+	t := *old
+	t.Lflag &^= unix.ICANON | unix.ECHO | unix.ISIG | unix.IEXTEN
+	t.Iflag |= unix.ICRNL
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	return old, unix.IoctlSetTermios(0, unix.TCSETS, &t)
 }
 
 // readLine reads byte by byte: what follows the line is for the commands.

@@ -268,6 +268,7 @@ func (f *finder) valued(word, value string) (test, error) {
 }
 
 func match(pattern string, fold bool, name func(*found) string) (test, error) {
+	pattern = strings.ReplaceAll(pattern, "[!", "[^") // the shell's spelling
 	if fold {
 		pattern = strings.ToLower(pattern)
 	}

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/enter"
+	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/spec"
@@ -43,6 +45,11 @@ func (r *run) addFile(target string, content []byte) *enter.Mount {
 }
 
 func (r *run) networkFiles() (map[string][]byte, error) {
+	for _, s := range r.DNS {
+		if _, err := netip.ParseAddr(s); err != nil {
+			return nil, hint.Errorf("--dns takes the address of a name server", "--dns %s: not an IP address", s)
+		}
+	}
 	net := r.mode.Net()
 	hostname := r.spec.Spec.Hostname
 	if hostname == "" {

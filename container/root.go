@@ -78,7 +78,11 @@ func serveFuse(dev *os.File, r *run) (*userns.Process, error) {
 		return nil, err
 	}
 	defer null.Close()
-	return userns.Spawn(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{null, null, os.Stderr}, Extra: []*os.File{dev}},
+	// It has a word to say even when all is well.
+	if r.fuseWords, err = memfd("fuse-overlayfs"); err != nil {
+		return nil, err
+	}
+	return userns.Spawn(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{null, null, r.fuseWords}, Extra: []*os.File{dev}},
 		func(w io.Writer) error { return enter.WritePlan(w, tool) })
 }
 
@@ -189,16 +193,36 @@ func memory(v any) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.MemfdCreate("request", unix.MFD_CLOEXEC)
+	f, err := memfd("request")
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "request")
 	if _, err := f.Write(b); err != nil {
 		return nil, err
 	}
 	_, err = f.Seek(0, io.SeekStart)
 	return f, err
+}
+
+func memfd(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// fuseSaid adds the words of a fuse-overlayfs that failed.
+func (r *run) fuseSaid(err error) error {
+	if err == nil || r.fuseWords == nil {
+		return err
+	}
+	words := make([]byte, 1024)
+	n, _ := r.fuseWords.ReadAt(words, 0)
+	if said := strings.TrimSpace(strings.TrimPrefix(string(words[:n]), "unknown argument ignored: lazytime\n")); said != "" {
+		return fmt.Errorf("%w (fuse-overlayfs: %s)", err, said)
+	}
+	return err
 }
 
 // removeMapped deletes directories that hold files of the caller's subordinate ids.

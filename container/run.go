@@ -64,6 +64,8 @@ type run struct {
 	proc   *userns.Process
 	net    *slirp.Helper
 	fuse   *userns.Process
+	// fuseWords is what fuse-overlayfs wrote to its standard error.
+	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
 	brokenPipe atomic.Bool
 }
@@ -221,7 +223,7 @@ func (r *run) start() (code int, err error) {
 	}
 	if err := r.launch(); err != nil {
 		r.proc.Abort()
-		return 0, err
+		return 0, r.fuseSaid(err)
 	}
 	return r.stay()
 }

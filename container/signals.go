@@ -10,19 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwardSignals passes rl's signals to the program, as docker does; the kernel drops those for which a PID 1 has no
+// forwardSignals passes signals to the program, as docker does; the kernel drops those for which a PID 1 has no
 // handler. The third SIGINT or SIGTERM kills: somebody means it. SIGTSTP and its family stay with rl, which the shell's
 // job control stops and continues alone.
 func forwardSignals(r *run) {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
-	signal.Reset(syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE)
 	go func() {
+		// By name and beside the wait: each one costs the Go runtime a round between its threads, all 64 of them more than
+		// the rest of a short run.
+		signal.Notify(signals, proxied()...)
 		impatience := 0
 		for s := range signals {
 			switch s {
-			case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE: // rl's own: the child's end, the Go runtime, a closed output
-				continue
 			case syscall.SIGWINCH:
 				r.stdio.resize()
 				continue
@@ -36,6 +35,12 @@ func forwardSignals(r *run) {
 			}
 		}
 	}()
+}
+
+// proxied are those that mean something to a program from outside, with systemd's SIGRTMIN+3 (halt) and +4 (power off).
+func proxied() []os.Signal {
+	return []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGCONT, syscall.SIGWINCH, syscall.SIGALRM, syscall.SIGPWR, syscall.Signal(37), syscall.Signal(38)}
 }
 
 // watchReader does for a PID 1 what the kernel does for any other process that writes to a pipe without a reader: SIGPIPE

@@ -38,10 +38,11 @@ func copyDir(src, dst int) error {
 			return &os.PathError{Op: "copy to tmpfs", Path: name, Err: err}
 		}
 	}
-	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil {
+	// By the name ".": the descriptor of a mount that is attached nowhere is an O_PATH one (fsmount(2)).
+	if err := unix.Fchownat(dst, ".", int(st.Uid), int(st.Gid), 0); err != nil {
 		return err
 	}
-	return chmodFd(dst, st.Mode)
+	return unix.Fchmodat(dst, ".", st.Mode&0o7777, 0)
 }
 
 func copyEntry(src, dst int, name string) error {
@@ -105,8 +106,5 @@ func copyFile(src, dst int, name string, st *unix.Stat_t) error {
 	if err := out.Chown(int(st.Uid), int(st.Gid)); err != nil {
 		return err
 	}
-	return chmodFd(fd, st.Mode)
+	return unix.Fchmod(fd, st.Mode&0o7777)
 }
-
-// chmodFd also works on a descriptor of a directory of a mount that is attached nowhere.
-func chmodFd(fd int, mode uint32) error { return unix.Fchmod(fd, mode&0o7777) }

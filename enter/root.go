@@ -22,7 +22,7 @@ type builder struct {
 }
 
 // missing stands for the source of an optional mount that this machine doesn't have.
-const missing = -1
+const missing = -2
 
 // openSources opens all that is taken from the host: before anything of the image is in the tree, and as the caller.
 func (b *builder) openSources() (err error) {

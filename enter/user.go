@@ -56,7 +56,8 @@ func lookup(root *sys.Root, p *Process) (*identity, error) {
 
 func database(root *sys.Root, name string) ([]byte, error) {
 	b, err := root.ReadFile(name, maxDatabase)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+	// What is no file has no users: a pipe there would hang whoever reads it.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, sys.ErrNotRegular) {
 		return nil, nil
 	}
 	if err != nil {

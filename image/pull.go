@@ -92,6 +92,9 @@ func (s *Store) pullOne(ctx context.Context, sys *types.SystemContext, name refe
 	if s.progress != nil {
 		fmt.Fprintf(s.progress, "Trying to pull %s...\n", name)
 	}
+	if err := rightPlatform(ctx, sys, src); err != nil {
+		return "", err
+	}
 	for try := 1; ; try++ {
 		id, err := s.copy(ctx, sys, src, dst)
 		if err == nil || try == 3 || !again(err) || ctx.Err() != nil {
@@ -106,6 +109,27 @@ func (s *Store) pullOne(ctx context.Context, sys *types.SystemContext, name refe
 		case <-ctx.Done():
 		}
 	}
+}
+
+// rightPlatform refuses an image of another platform than the one that was asked for: of a list of images the library takes
+// the right one, of a single image whatever it is.
+func rightPlatform(ctx context.Context, sys *types.SystemContext, src types.ImageReference) error {
+	if sys.ArchitectureChoice == "" {
+		return nil
+	}
+	img, err := src.NewImage(ctx, sys)
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	c, err := img.OCIConfig(ctx)
+	if err != nil {
+		return err
+	}
+	if c.OS != sys.OSChoice || c.Architecture != sys.ArchitectureChoice {
+		return fmt.Errorf("the image is for %s/%s, not for %s/%s", c.OS, c.Architecture, sys.OSChoice, sys.ArchitectureChoice)
+	}
+	return nil
 }
 
 // again: a failure of the network or of a busy server, which may pass.

@@ -52,10 +52,10 @@ func Open(o Options) (*Store, error) {
 	if s.staging, s.release, crashed, err = o.Store.Staging(); err != nil {
 		return nil, err
 	}
+	// The libraries' temporary files go where the room is, and where they are found again.
+	os.Setenv("TMPDIR", s.staging)
 	options, err := storeOptions(o, s.staging)
 	if err == nil {
-		// The libraries' temporary files go where the room is, and where they are found again.
-		os.Setenv("TMPDIR", s.staging)
 		s.store, err = cstorage.GetStore(options)
 	}
 	if err != nil {

@@ -72,7 +72,8 @@ func dataHome() (string, error) {
 	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
 		return dir, nil
 	}
-	if os.Geteuid() == 0 {
+	// Root of a user namespace can't write there: it is an ordinary user.
+	if os.Geteuid() == 0 && unix.Access("/var/lib", unix.W_OK) == nil {
 		return "/var/lib", nil
 	}
 	home, err := HomeDir()

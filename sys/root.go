@@ -58,6 +58,9 @@ func (r *Root) Open(name string, flags uint64, mode uint64) (int, error) {
 	}
 }
 
+// ErrNotRegular: a directory, device, pipe or socket stands where a file was to be read.
+var ErrNotRegular = errors.New("not a regular file")
+
 // ReadFile reads a regular file of at most limit bytes inside the root. A FIFO, device or directory in its place is an
 // error, never a hang.
 func (r *Root) ReadFile(name string, limit int64) ([]byte, error) {
@@ -72,7 +75,7 @@ func (r *Root) ReadFile(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrNotRegular}
 	}
 	if st.Size() > limit {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("%d bytes, more than the %d allowed", st.Size(), limit)}

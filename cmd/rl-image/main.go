@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/sirupsen/logrus"
 	"go.podman.io/storage/pkg/reexec"
 
 	"github.com/rl-containers/rl/cmd/verbs"
@@ -47,6 +48,7 @@ func main() {
 		fmt.Println("rl-image version " + version)
 		return
 	}
+	logrus.SetLevel(logrus.ErrorLevel) // the libraries' notes to themselves
 	os.Exit(report(serve()))
 }
 

@@ -38,7 +38,7 @@ type VersionCmd struct {
 
 // Run prints the version.
 func (c *VersionCmd) Run() error {
-	format := "Version:     %s\nGo version:  %s\nOS/Arch:     %s\n"
+	format := "rl version:  %s\nGo version:  %s\nOS/Arch:     %s\n"
 	if c.Format == "json" {
 		format = "{\"version\":%q,\"goVersion\":%q,\"osArch\":%q}\n"
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
 	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
 )
 
@@ -165,12 +166,12 @@ func imageTool(store *storage.Store, verb string, args any) error {
 	// rl-image hears the terminal's Ctrl-C itself and ends in order; rl waits for that.
 	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)
 	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
-	state, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, Extra: []*os.File{request}},
+	status, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, Extra: []*os.File{request}},
 		func(w io.Writer) error { return enter.WritePlan(w, tool) })
 	if err != nil {
 		return fmt.Errorf("start rl-image: %w", err)
 	}
-	if code := exitCode(state); code != 0 {
+	if code := exitCode(status); code != 0 {
 		return &hint.Exit{Code: code}
 	}
 	return nil
@@ -236,10 +237,10 @@ func removeMapped(ids idmap.Map, dirs []string) error {
 		return err
 	}
 	defer null.Close()
-	state, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: plain, Stdio: [3]*os.File{null, null, null}},
+	status, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: plain, Stdio: [3]*os.File{null, null, null}},
 		func(w io.Writer) error { return enter.WritePlan(w, &enter.Plan{Remove: dirs}) })
-	if err == nil && !state.Success() {
-		err = errors.New("remove directories of containers: " + state.String())
+	if err == nil && status != 0 {
+		err = errors.New("remove directories of containers: " + sys.Describe(status))
 	}
 	return err
 }

@@ -212,13 +212,9 @@ func (r *run) start() (code int, err error) {
 	}
 	r.stdio.detach, r.stdio.say = r.detach, r.say
 	joinKeyring()
-	r.proc, err = userns.Start(userns.Config{Namespaces: namespaces(r.spec.Spec), Map: r.ids, Stdio: r.stdio.child})
+	r.proc, err = userns.Start(userns.Config{Namespaces: namespaces(r.spec.Spec), Map: r.ids, Stdio: r.stdio.child, Args: r.mode.Tap()})
 	r.stdio.started()
 	if err != nil {
-		return 0, err
-	}
-	if r.net, err = slirp.Start(r.mode, r.ports, r.proc.Pid, r.dir.Dir); err != nil {
-		r.proc.Abort()
 		return 0, err
 	}
 	if err := r.launch(); err != nil {
@@ -230,7 +226,16 @@ func (r *run) start() (code int, err error) {
 
 // launch carries the child over the two steps of the protocol: the plan, and the word to go.
 func (r *run) launch() error {
-	if err := r.proc.Send(func(w io.Writer) error { return enter.WritePlan(w, r.plan) }); err != nil {
+	err := r.proc.Send(func(w io.Writer) error { return enter.WritePlan(w, r.plan) })
+	if err != nil {
+		return err
+	}
+	if len(r.mode.Tap()) > 0 {
+		if _, _, err := r.proc.Next(); err != nil {
+			return fmt.Errorf("start container: %w", err)
+		}
+	}
+	if r.net, err = slirp.Start(r.mode, r.ports, r.proc.Pid, r.dir.Dir); err != nil {
 		return err
 	}
 	if err := r.record(); err != nil {
@@ -313,7 +318,7 @@ func (r *run) stay() (int, error) {
 	if r.net != nil {
 		go r.watchNetwork()
 	}
-	state, err := r.proc.Wait()
+	status, err := r.proc.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
@@ -321,7 +326,7 @@ func (r *run) stay() (int, error) {
 	if r.brokenPipe.Load() {
 		return 128 + int(syscall.SIGPIPE), nil
 	}
-	return exitCode(state), nil
+	return exitCode(status), nil
 }
 
 func (r *run) watchNetwork() {
@@ -380,8 +385,7 @@ func (r *run) collect() {
 }
 
 // exitCode is the program's own, or 128 and the signal that ended it.
-func exitCode(state *os.ProcessState) int {
-	ws := state.Sys().(syscall.WaitStatus)
+func exitCode(ws syscall.WaitStatus) int {
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())
 	}

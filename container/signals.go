@@ -31,7 +31,7 @@ func forwardSignals(r *run) {
 				}
 			}
 			if r.SigProxy || s == syscall.SIGKILL {
-				r.proc.Signal(s)
+				r.proc.Signal(s.(syscall.Signal))
 			}
 		}
 	}()

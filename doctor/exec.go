@@ -16,6 +16,7 @@ import (
 
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
 )
 
@@ -72,14 +73,14 @@ func (h *Host) try(m idmap.Map, namespaces uintptr, args ...string) error {
 func await(p *userns.Process, r io.Reader) error {
 	late := time.AfterFunc(patience, func() { p.Kill() })
 	text, _ := io.ReadAll(io.LimitReader(r, 1<<16))
-	state, err := p.Wait()
+	status, err := p.Wait()
 	if !late.Stop() {
 		return fmt.Errorf("no answer within %v", patience)
 	}
 	if err != nil {
 		return err
 	}
-	if state.Success() {
+	if status == 0 {
 		return nil
 	}
 	var number int
@@ -87,7 +88,7 @@ func await(p *userns.Process, r io.Reader) error {
 		_, story, _ := strings.Cut(firstLine(string(text)), " ")
 		return &trialError{syscall.Errno(number), story}
 	}
-	return errors.New(join(state.String(), firstLine(string(text))))
+	return errors.New(join(sys.Describe(status), firstLine(string(text))))
 }
 
 // trialError is what a trial said, with the errno for errors.Is.

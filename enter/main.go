@@ -34,6 +34,11 @@ func enter() error {
 	if err := sys.SealFds(Sock); err != nil {
 		return err
 	}
+	if len(os.Args) > 1 {
+		if err := makeTap(os.Args[1]); err != nil {
+			return err
+		}
+	}
 	p, err := readPlan()
 	if err != nil {
 		return err

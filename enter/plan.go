@@ -5,6 +5,7 @@
 //
 //	outside                                   inside (rl-enter)
 //	clone(USER|NS|PID|…), maps written
+//	                             ◀─────────── 'n'                          (argument: the network helper's device is made)
 //	1: the length and the Plan   ───────────▶ mounts, files, pivot_root …
 //	                             ◀─────────── 'f' + /dev/fuse descriptor   (fuse-overlayfs rung only)
 //	                             ◀─────────── 't' + pty master             (terminal only)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/sys"
 )
 
 // Helper is the program that carries a container's packets, and rl's own forwarder of its published ports. A nil Helper
@@ -22,7 +23,7 @@ type Helper struct {
 	mode  Mode
 	ports []Port
 	dir   *os.File // the run directory, by handle
-	proc  *os.Process
+	proc  *sys.Process
 	alive *os.File // slirp4netns ends when this is closed, by us or by our death
 	ready *os.File
 	words tail // the last of its standard error
@@ -114,13 +115,13 @@ func (h *Helper) launch(pid int, runDir string) (err error) {
 			return err
 		}
 	}
-	attr := &os.ProcAttr{Dir: runDir, Env: helperEnv(), Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}}
+	attr := &syscall.ProcAttr{Dir: runDir, Env: helperEnv(), Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}}
 	if h.mode.Kind == Pasta {
-		attr.Files = []*os.File{null, readyW, errW}
+		attr.Files = sys.Descriptors(null, readyW, errW)
 		h.forward.release()
 		err = h.exec(h.mode.pastaArgs(h.ports, pid), attr)
 	} else {
-		attr.Files = []*os.File{null, null, errW, aliveR, readyW}
+		attr.Files = sys.Descriptors(null, null, errW, aliveR, readyW)
 		err = h.execSlirp(pid, attr)
 	}
 	if err != nil {
@@ -130,7 +131,7 @@ func (h *Helper) launch(pid int, runDir string) (err error) {
 	return nil
 }
 
-func (h *Helper) execSlirp(pid int, attr *os.ProcAttr) error {
+func (h *Helper) execSlirp(pid int, attr *syscall.ProcAttr) error {
 	exists, mine := rootInside(pid)
 	if exists && !mine && len(h.ports) > 0 {
 		// The helper becomes another user than rl before it makes its socket, to which rl must be able to write. Nobody
@@ -140,8 +141,8 @@ func (h *Helper) execSlirp(pid int, attr *os.ProcAttr) error {
 	return h.exec(h.mode.slirpArgs(h.ports, pid, exists), attr)
 }
 
-func (h *Helper) exec(args []string, attr *os.ProcAttr) (err error) {
-	h.proc, err = os.StartProcess(args[0], args, attr)
+func (h *Helper) exec(args []string, attr *syscall.ProcAttr) (err error) {
+	h.proc, err = sys.StartProcess(args[0], args, attr)
 	return err
 }
 
@@ -161,13 +162,13 @@ func (h *Helper) watch(stderr *os.File) {
 		io.Copy(&h.words, stderr)
 		close(read)
 	}()
-	state, err := h.proc.Wait()
+	status, err := h.proc.Wait()
 	// A process that the helper left behind may hold the pipe open.
 	stderr.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	<-read
 	stderr.Close()
 	if err == nil {
-		err = errors.New(state.String())
+		err = errors.New(sys.Describe(status))
 	}
 	if !h.closing.Load() {
 		h.done <- h.explain(err)

@@ -88,6 +88,14 @@ func unsupported(network, name string) error {
 		"--network %s: named networks are not supported yet", network)
 }
 
+// Tap is the name of the device that the helper uses in the container; nothing when that is not known.
+func (m Mode) Tap() []string {
+	if m.Kind == Slirp4netns {
+		return []string{tapName}
+	}
+	return nil
+}
+
 // auto takes the first rung that this machine has. Looking costs one or two access(2), no exec.
 func auto() Mode {
 	for _, k := range []Kind{Slirp4netns, Pasta} {

@@ -23,13 +23,15 @@ type Config struct {
 	Namespaces uintptr
 	Map        idmap.Map
 	Stdio      [3]*os.File
+	// Args are what the child is told before it has its plan.
+	Args []string
 	// Extra are the child's descriptors from 4 on.
 	Extra []*os.File
 }
 
 // Process is the child: first rl's inside, then the program.
 type Process struct {
-	*os.Process
+	*sys.Process
 	sock *os.File
 }
 
@@ -41,9 +43,9 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	proc, err := os.StartProcess("/proc/self/exe", []string{"rl-enter"}, &os.ProcAttr{
+	proc, err := sys.StartProcess("/proc/self/exe", append([]string{"rl-enter"}, c.Args...), &syscall.ProcAttr{
 		Env:   []string{},
-		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], theirs}, c.Extra...),
+		Files: sys.Descriptors(append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], theirs}, c.Extra...)...),
 		Sys: &syscall.SysProcAttr{
 			Cloneflags:   unix.CLONE_NEWUSER | c.Namespaces&^unix.CLONE_NEWCGROUP,
 			Unshareflags: c.Namespaces & unix.CLONE_NEWCGROUP,
@@ -121,7 +123,7 @@ func (p *Process) Failed() bool {
 	return err == nil && n > 0
 }
 
-// Next waits for the next word of the child: a letter with a descriptor, or io.EOF when the program was executed (or the
+// Next waits for the next word of the child: a letter with or without a descriptor, or io.EOF when the program was executed (or the
 // child died without a word), or the error that it sent.
 func (p *Process) Next() (byte, *os.File, error) {
 	letter, fds, err := sys.Recv(int(p.sock.Fd()))
@@ -131,6 +133,9 @@ func (p *Process) Next() (byte, *os.File, error) {
 	if letter == 'e' {
 		return 0, nil, p.failure()
 	}
+	if len(fds) == 0 {
+		return letter, nil, nil
+	}
 	if len(fds) != 1 {
 		return 0, nil, fmt.Errorf("start container: message %q with %d descriptors", letter, len(fds))
 	}
@@ -139,7 +144,8 @@ func (p *Process) Next() (byte, *os.File, error) {
 
 func (p *Process) failure() error {
 	b, err := io.ReadAll(io.LimitReader(p.sock, 1<<20))
-	if err != nil {
+	// A child that died with unread input resets the connection after its last word.
+	if err != nil && !errors.Is(err, unix.ECONNRESET) {
 		return fmt.Errorf("start container: %w", err)
 	}
 	var f failure
@@ -161,10 +167,10 @@ func (p *Process) Abort() {
 }
 
 // Run executes a program of the host (a Tool or a Remove plan) in a user and mount namespace of its own and waits for it.
-func Run(c Config, plan func(io.Writer) error) (*os.ProcessState, error) {
+func Run(c Config, plan func(io.Writer) error) (syscall.WaitStatus, error) {
 	p, err := Spawn(c, plan)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	return p.Wait()
 }

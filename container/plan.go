@@ -225,7 +225,7 @@ func planProcess(c *spec.Container, m idmap.Map) (enter.Process, error) {
 
 func capsOf(c *specs.LinuxCapabilities) sys.Caps {
 	set := func(names []string) uint64 {
-		s, _ := sys.CapSet(names) // package spec has refused unknown names
+		s, _ := spec.CapSet(names) // package spec has refused unknown names
 		return s
 	}
 	return sys.Caps{Bounding: set(c.Bounding), Effective: set(c.Effective), Permitted: set(c.Permitted),

@@ -7,7 +7,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/rl-containers/rl/hint"
-	"github.com/rl-containers/rl/sys"
 )
 
 // defaultCaps are podman's eleven: docker's without MKNOD, NET_RAW and AUDIT_WRITE.
@@ -38,7 +37,7 @@ func (m *maker) capabilities() error {
 	base := defaultCaps()
 	switch {
 	case addAll || m.o.Privileged && !dropAll:
-		base = sys.CapNames()
+		base = CapNames()
 	case dropAll:
 		base = nil
 	}
@@ -65,11 +64,39 @@ func capNames(flag string, typed []string) (names []string, all bool, err error)
 			if !strings.HasPrefix(name, "CAP_") {
 				name = "CAP_" + name
 			}
-			if _, unknown := sys.CapSet([]string{name}); len(unknown) > 0 {
+			if _, unknown := CapSet([]string{name}); len(unknown) > 0 {
 				return nil, false, hint.Errorf("capabilities(7) lists them: NET_RAW, SYS_PTRACE, …; or ALL", "%s %s: no such capability", flag, list)
 			}
 			names = append(names, name)
 		}
 	}
 	return names, all, nil
+}
+
+// allCapNames are the names of capabilities(7) in the order of their numbers (linux/capability.h).
+const allCapNames = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE " +
+	"NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE " +
+	"SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL " +
+	"SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+
+// CapNames are the names of all capabilities, "CAP_CHOWN" first, by number.
+func CapNames() []string {
+	names := strings.Fields(allCapNames)
+	for i, n := range names {
+		names[i] = "CAP_" + n
+	}
+	return names
+}
+
+// CapSet is the set of the named capabilities ("CAP_CHOWN"); unknown names are in unknown.
+func CapSet(names []string) (set uint64, unknown []string) {
+	all := CapNames()
+	for _, n := range names {
+		if i := slices.Index(all, n); i >= 0 {
+			set |= 1 << i
+		} else {
+			unknown = append(unknown, n)
+		}
+	}
+	return set, unknown
 }

@@ -2,8 +2,6 @@ package sys
 
 import (
 	"os"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,32 +55,4 @@ func Effective() (uint64, error) {
 		return 0, os.NewSyscallError("capget", err)
 	}
 	return uint64(data[1].Effective)<<32 | uint64(data[0].Effective), nil
-}
-
-// capNames are the names of capabilities(7) in the order of their numbers (linux/capability.h).
-const capNames = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE " +
-	"NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE " +
-	"SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL " +
-	"SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-
-// CapNames are the names of all capabilities, "CAP_CHOWN" first, by number.
-func CapNames() []string {
-	names := strings.Fields(capNames)
-	for i, n := range names {
-		names[i] = "CAP_" + n
-	}
-	return names
-}
-
-// CapSet is the set of the named capabilities ("CAP_CHOWN"); unknown names are in unknown.
-func CapSet(names []string) (set uint64, unknown []string) {
-	all := CapNames()
-	for _, n := range names {
-		if i := slices.Index(all, n); i >= 0 {
-			set |= 1 << i
-		} else {
-			unknown = append(unknown, n)
-		}
-	}
-	return set, unknown
 }

@@ -176,13 +176,3 @@ func TestSendRecv(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
-
-func TestCapSet(t *testing.T) {
-	set, unknown := CapSet([]string{"CAP_CHOWN", "CAP_CHECKPOINT_RESTORE", "CAP_NO"})
-	if set != 1|1<<40 || len(unknown) != 1 || unknown[0] != "CAP_NO" {
-		t.Errorf("%x %v", set, unknown)
-	}
-	if n := CapNames(); len(n) != 41 || n[21] != "CAP_SYS_ADMIN" {
-		t.Errorf("%d names, 21 is %s", len(n), n[21])
-	}
-}

@@ -70,7 +70,9 @@ func (b *builder) mountRoot() error {
 			return explainRoot(r, err)
 		}
 	}
-	b.scratch, err = sys.NewMount("tmpfs", []sys.Option{{Key: "mode", Value: "0755"}, {Key: "size", Value: "4m"}},
+	b.scratch, err = sys.NewMount("tmpfs", []sys.Option{{Key: "mode", Value: "0755"}, {Key: "size", Value: "4m"},
+		// Not the caller's, who may have no id inside (--userns=nomap).
+		{Key: "uid", Value: "0"}, {Key: "gid", Value: "0"}},
 		unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 	if err != nil {
 		return err

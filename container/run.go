@@ -68,6 +68,9 @@ type run struct {
 	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
 	brokenPipe atomic.Bool
+	// running: the program has taken the place of rl-enter.
+	running atomic.Bool
+	caught  <-chan struct{} // catchSignals
 }
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
@@ -230,6 +233,9 @@ func (r *run) launch() error {
 	if err != nil {
 		return err
 	}
+	if r.caught == nil {
+		r.caught = catchSignals(r)
+	}
 	if len(r.mode.Tap()) > 0 {
 		if _, _, err := r.proc.Next(); err != nil {
 			return fmt.Errorf("start container: %w", err)
@@ -249,12 +255,14 @@ func (r *run) launch() error {
 	if err := r.net.Ready(10 * time.Second); err != nil {
 		return r.firstFailure(err)
 	}
+	<-r.caught
 	if err := r.proc.Go(); err != nil {
 		return err
 	}
 	if _, _, err := r.proc.Next(); err != io.EOF {
 		return err
 	}
+	r.running.Store(true)
 	return nil
 }
 
@@ -312,7 +320,6 @@ func (r *run) record() error {
 // stay passes signals and bytes until the program ends.
 func (r *run) stay() (int, error) {
 	r.stdio.pump()
-	forwardSignals(r)
 	go r.collect()
 	go watchReader(r)
 	if r.net != nil {

@@ -10,31 +10,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwardSignals passes signals to the program, as docker does; the kernel drops those for which a PID 1 has no
-// handler. The third SIGINT or SIGTERM kills: somebody means it. SIGTSTP and its family stay with rl, which the shell's
-// job control stops and continues alone.
-func forwardSignals(r *run) {
+// catchSignals passes signals to the program, as docker does; the kernel drops those for which a PID 1 has no handler. One
+// that comes before the program runs ends rl, and the container with it. The third SIGINT or SIGTERM kills: somebody means
+// it. SIGTSTP and its family stay with rl, which the shell's job control stops and continues alone. The result is closed
+// when all are caught.
+func catchSignals(r *run) <-chan struct{} {
+	caught := make(chan struct{})
 	signals := make(chan os.Signal, 64)
 	go func() {
-		// By name and beside the wait: each one costs the Go runtime a round between its threads, all 64 of them more than
+		// By name and beside the start: each one costs the Go runtime a round between its threads, all 64 of them more than
 		// the rest of a short run.
 		signal.Notify(signals, proxied()...)
+		close(caught)
 		impatience := 0
 		for s := range signals {
-			switch s {
-			case syscall.SIGWINCH:
+			switch s := s.(syscall.Signal); {
+			case !r.running.Load():
+				r.dieOf(s)
+			case s == syscall.SIGWINCH:
 				r.stdio.resize()
-				continue
-			case syscall.SIGINT, syscall.SIGTERM:
-				if impatience++; impatience == 3 {
-					s = syscall.SIGKILL
-				}
-			}
-			if r.SigProxy || s == syscall.SIGKILL {
-				r.proc.Signal(s.(syscall.Signal))
+			case s == syscall.SIGINT || s == syscall.SIGTERM:
+				impatience++
+				r.pass(s, impatience >= 3)
+			default:
+				r.pass(s, false)
 			}
 		}
 	}()
+	return caught
+}
+
+func (r *run) pass(s syscall.Signal, kill bool) {
+	switch {
+	case kill:
+		r.proc.Kill()
+	case r.SigProxy:
+		r.proc.Signal(s)
+	}
+}
+
+// dieOf does what s does to a process that doesn't handle it.
+func (r *run) dieOf(s syscall.Signal) {
+	if s == syscall.SIGWINCH || s == syscall.SIGCONT {
+		return
+	}
+	r.stdio.restore()
+	signal.Reset(s)
+	unix.Kill(unix.Getpid(), s)
 }
 
 // proxied are those that mean something to a program from outside, with systemd's SIGRTMIN+3 (halt) and +4 (power off).

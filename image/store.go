@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
 	cstorage "go.podman.io/storage"
 	stypes "go.podman.io/storage/types"
@@ -150,11 +149,6 @@ func (s *Store) system(platform string) (*types.SystemContext, error) {
 		sys.VariantChoice = parts[2]
 	}
 	return sys, nil
-}
-
-// reference names a place in the store.
-func (s *Store) reference(name string) (types.ImageReference, error) {
-	return istorage.Transport.ParseStoreReference(s.store, name)
 }
 
 // sync brings the layers to the disk: a power cut must not leave an image of empty files behind a complete record.

@@ -115,7 +115,8 @@ func (h *Helper) launch(pid int, runDir string) (err error) {
 			return err
 		}
 	}
-	attr := &syscall.ProcAttr{Dir: runDir, Env: helperEnv(), Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}}
+	// Its own process group: a Ctrl-C at the terminal is for the program, not for its network.
+	attr := &syscall.ProcAttr{Dir: runDir, Env: helperEnv(), Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}}
 	if h.mode.Kind == Pasta {
 		attr.Files = sys.Descriptors(null, readyW, errW)
 		h.forward.release()

@@ -39,7 +39,6 @@ type maker struct {
 	o   *Options
 	c   *Container
 	s   *specs.Spec
-	sec security
 }
 
 // FromImage joins what the image says (image-spec config.md, "Properties") and what the user typed, which wins. The zero

@@ -10,12 +10,6 @@ import (
 	"github.com/rl-containers/rl/hint"
 )
 
-// security is --security-opt, read.
-type security struct {
-	newPrivs  *bool // nil: not said
-	unmaskAll bool
-}
-
 // maskedPaths tell of the host's hardware, kernel and other users, or reach them. They are podman 5's and more: symbols and
 // modules of the kernel, its configuration, disks. (thermal_throttle, one directory a processor, is left out: the timing it
 // gives away is coarse, and hiding it would cost with each processor.)
@@ -37,16 +31,13 @@ func (m *maker) security() error {
 		m.s.Linux.MaskedPaths, m.s.Linux.ReadonlyPaths = nil, nil
 		m.c.Seccomp = "unconfined"
 	}
+	// On by default: a setuid program of the image gains nothing, unlike under docker and podman.
+	m.s.Process.NoNewPrivileges = !m.o.Privileged
 	for _, opt := range m.o.SecurityOpt {
 		if err := m.securityOpt(opt); err != nil {
 			return hint.With(fmt.Errorf("--security-opt %s: %w", opt, err),
 				"seccomp=FILE|unconfined, no-new-privileges[=false], mask=PATH[:PATH…], unmask=PATH[:PATH…]|ALL")
 		}
-	}
-	// On by default: a setuid program of the image gains nothing, unlike under docker and podman.
-	m.s.Process.NoNewPrivileges = !m.o.Privileged
-	if m.sec.newPrivs != nil {
-		m.s.Process.NoNewPrivileges = *m.sec.newPrivs
 	}
 	return nil
 }
@@ -90,7 +81,7 @@ func (m *maker) noNewPrivs(value string) error {
 	if !on && value != "false" {
 		return fmt.Errorf("neither true nor false")
 	}
-	m.sec.newPrivs = &on
+	m.s.Process.NoNewPrivileges = on
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (u *login) must(t *testing.T, args ...string) string {
 // kernel must take everything with it but files, and these the next command collects.
 func TestKill(t *testing.T) {
 	u := newLogin(t)
-	u.must(t, "run", "--rm", "tiny", "true") // unpacks the image
+	u.must(t, "run", "--rm", "--name", "victim", "tiny", "true") // unpacks the image
 	clean := listing(t, u.data)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

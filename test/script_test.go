@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -84,13 +85,17 @@ func (l *lab) close() int {
 	return code
 }
 
-// remove deletes a tree with files of the user's subordinate uids, as root of a namespace that has them.
+// remove deletes a tree with files of the user's subordinate uids or in closed directories, as root of a namespace.
 func remove(dir string) error {
 	err := os.RemoveAll(dir)
 	if err == nil {
 		return nil
 	}
-	out, err := exec.Command("unshare", "-U", "--map-auto", "--map-root-user", "rm", "-rf", dir).CombinedOutput()
+	words := []string{"-U", "--map-root-user", "rm", "-rf", dir}
+	if first, _ := subuids(); first != "" {
+		words = slices.Insert(words, 1, "--map-auto")
+	}
+	out, err := exec.Command("unshare", words...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("remove %s: %v: %s", dir, err, out)
 	}

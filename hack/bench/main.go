@@ -135,7 +135,7 @@ func median(times []time.Duration) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// report prints a table a group, with what each job's median is to that of each job named podman or rl*.
+// report prints a table a group, with each median as a part of the fastest podman's.
 func report(jobs []*job) {
 	group, base := "", time.Duration(0)
 	for _, j := range jobs {

@@ -68,16 +68,20 @@ type run struct {
 	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
 	brokenPipe atomic.Bool
-	// running: the program has taken the place of rl-enter.
-	running atomic.Bool
-	caught  <-chan struct{} // catchSignals
+	caught     <-chan struct{} // catchSignals
+	// going: the program was told to start. Its first output may be older than the news that it runs, and a signal that answers
+	// to it is the program's: it waits for running, which is closed when that is known.
+	going   atomic.Bool
+	running chan struct{}
+	// collected is closed when what killed commands left has been taken away.
+	collected chan struct{}
 }
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
 func Run(req Request) error {
 	// The kernel kills the container when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
-	r := &run{Request: req}
+	r := &run{Request: req, running: make(chan struct{})}
 	// Nothing is made before all that can be wrong with the request was said.
 	for _, step := range []func() error{r.check, r.findImage, r.compile, r.makeDirs} {
 		if err := step(); err != nil {
@@ -256,13 +260,19 @@ func (r *run) launch() error {
 		return r.firstFailure(err)
 	}
 	<-r.caught
+	return r.letGo()
+}
+
+// letGo lets the program start, and waits for that.
+func (r *run) letGo() error {
+	r.going.Store(true)
+	defer close(r.running)
 	if err := r.proc.Go(); err != nil {
 		return err
 	}
 	if _, _, err := r.proc.Next(); err != io.EOF {
 		return err
 	}
-	r.running.Store(true)
 	return nil
 }
 
@@ -320,6 +330,7 @@ func (r *run) record() error {
 // stay passes signals and bytes until the program ends.
 func (r *run) stay() (int, error) {
 	r.stdio.pump()
+	r.collected = make(chan struct{})
 	go r.collect()
 	go watchReader(r)
 	if r.net != nil {
@@ -373,6 +384,9 @@ func (r *run) cleanUp() {
 		r.fuse.Kill()
 		r.fuse.Wait()
 	}
+	if r.collected != nil {
+		<-r.collected
+	}
 	if r.dir == nil {
 		return
 	}
@@ -384,8 +398,10 @@ func (r *run) cleanUp() {
 	r.dir.Close()
 }
 
-// collect takes away what killed commands left behind, beside the running container.
+// collect takes away what killed commands left behind, beside the running container. cleanUp waits for it: a program that ends
+// at once must not keep the garbage of another for ever.
 func (r *run) collect() {
+	defer close(r.collected)
 	if left := r.store.Collect(); len(left) > 0 {
 		removeMapped(r.ids, left)
 	}

@@ -24,8 +24,11 @@ func catchSignals(r *run) <-chan struct{} {
 		close(caught)
 		impatience := 0
 		for s := range signals {
+			if r.going.Load() {
+				<-r.running
+			}
 			switch s := s.(syscall.Signal); {
-			case !r.running.Load():
+			case !r.going.Load():
 				r.dieOf(s)
 			case s == syscall.SIGWINCH:
 				r.stdio.resize()

@@ -12,6 +12,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # No VCS stamp: git refuses a clone of another user (a build under sudo), and the version is given anyway.
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
 
+# Where shells look for completions (bash-completion's and fish's own documentation).
+BASH := share/bash-completion/completions
+FISH := share/fish/vendor_completions.d
+
 export GO TAGS VERSION
 
 .PHONY: help build run test lint bench install uninstall clean
@@ -51,14 +55,16 @@ bench:
 	hack/bench/bench
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(FISH)
 	install -m 0755 bin/rl $(DESTDIR)$(PREFIX)/bin/rl
 	install -m 0755 bin/rl-image bin/rl-tiny $(DESTDIR)$(PREFIX)/libexec/rl/
-	for page in $(wildcard docs/man/*.1); do \
-		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit; done
+	bin/rl man $(DESTDIR)$(PREFIX)/share/man/man1
+	bin/rl completion bash >$(DESTDIR)$(PREFIX)/$(BASH)/rl
+	bin/rl completion fish >$(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/rl $(patsubst docs/man/%,$(DESTDIR)$(PREFIX)/share/man/man1/%,$(wildcard docs/man/*.1))
+	rm -f $(DESTDIR)$(PREFIX)/bin/rl $(DESTDIR)$(PREFIX)/share/man/man1/rl.1 $(DESTDIR)$(PREFIX)/share/man/man1/rl-*.1
+	rm -f $(DESTDIR)$(PREFIX)/$(BASH)/rl $(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/rl
 
 clean:

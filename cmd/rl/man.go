@@ -11,7 +11,7 @@ import (
 	"github.com/rl-containers/rl/hint"
 )
 
-// ManCmd is `rl man DIR`, used by make man.
+// ManCmd is `rl man DIR`, used by make install.
 type ManCmd struct {
 	Dir string `arg:"" help:"Directory to write rl.1 and rl-VERB.1 to."`
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// job is one command line, of one group: ratios are within a group, to the job named base.
+// job is one command line, of one group: ratios are within a group.
 type job struct {
 	group, name string
 	tty         bool // time to the first byte on a terminal, instead of to the end
@@ -33,7 +34,9 @@ func main() {
 		os.Exit(2)
 	}
 	for i := range *rounds + 2 {
-		for _, j := range jobs {
+		// In another order each round: nobody always runs in the wake of the same neighbour.
+		for _, at := range rand.Perm(len(jobs)) {
+			j := jobs[at]
 			if j.broken != "" {
 				continue
 			}
@@ -135,14 +138,15 @@ func median(times []time.Duration) time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// report prints a table a group, with each median as a part of the fastest podman's.
+// report prints a table a group, with each median as a part of the reference's.
 func report(jobs []*job) {
 	group, base := "", time.Duration(0)
 	for _, j := range jobs {
 		if j.group != group {
 			group = j.group
-			base = reference(jobs, group)
-			fmt.Printf("\n%s\n  %-28s %9s %9s %9s  %s\n", group, "", "median ms", "least", "most", "of podman")
+			var name string
+			name, base = reference(jobs, group)
+			fmt.Printf("\n%s\n  %-28s %9s %9s %9s  of %s\n", group, "", "median ms", "least", "most", name)
 		}
 		if j.broken != "" {
 			fmt.Printf("  %-28s does not work here: %.200s\n", j.name, j.broken)
@@ -157,16 +161,24 @@ func report(jobs []*job) {
 	}
 }
 
-// reference is the fastest podman of the group.
-func reference(jobs []*job, group string) (least time.Duration) {
+// reference is the fastest of those that are, up to a comma, named as the first job of the group: "podman, runc" and "podman, crun".
+func reference(jobs []*job, group string) (name string, least time.Duration) {
 	for _, j := range jobs {
-		if j.group == group && strings.HasPrefix(j.name, "podman") && j.broken == "" {
-			if m := median(j.times); least == 0 || m < least {
-				least = m
-			}
+		if j.group != group {
+			continue
+		}
+		first, _, _ := strings.Cut(j.name, ",")
+		if name == "" {
+			name = first
+		}
+		if first != name || j.broken != "" {
+			continue
+		}
+		if m := median(j.times); least == 0 || m < least {
+			least = m
 		}
 	}
-	return least
+	return name, least
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -2,7 +2,6 @@ package enter
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,37 +10,6 @@ import (
 
 	"github.com/rl-containers/rl/hint"
 )
-
-// sealedSelf is a copy of rl in memory that nobody can change. --init leaves a process of ours in the container, and its
-// /proc/1/exe must not be a way to the user's own rl (CVE-2019-5736).
-func sealedSelf() (int, error) {
-	self, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return -1, err
-	}
-	defer self.Close()
-	fd, err := unix.MemfdCreate("rl-init", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
-		fd, err = unix.MemfdCreate("rl-init", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
-	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
-	}
-	st, err := self.Stat()
-	if err != nil {
-		return -1, err
-	}
-	for left := st.Size(); left > 0; {
-		n, err := unix.Sendfile(fd, int(self.Fd()), nil, int(left))
-		if err != nil || n == 0 {
-			return -1, fmt.Errorf("copy: %w", err)
-		}
-		left -= int64(n)
-	}
-	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
-	return fd, err
-}
 
 // InitMain is the role rl-init, PID 1 of a container with --init: it starts the program (arguments: the file, then argv),
 // forwards signals to it, reaps whatever is orphaned, and ends as the program ends.

@@ -217,7 +217,8 @@ func execute(p *Process, exe string) error {
 	args, fd := p.Args, -1
 	if p.Init {
 		var err error
-		if fd, err = sealedSelf(); err != nil {
+		// rl stays in the container: its /proc/1/exe must not be a way to the user's own rl (CVE-2019-5736).
+		if fd, err = sys.SealedCopy("/proc/self/exe"); err != nil {
 			return fmt.Errorf("make --init: %w", err)
 		}
 		args = append([]string{"rl-init", exe}, p.Args...)

@@ -43,16 +43,12 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	proc, err := sys.StartProcess("/proc/self/exe", append([]string{"rl-enter"}, c.Args...), &syscall.ProcAttr{
-		Env:   []string{},
-		Files: sys.Descriptors(append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], theirs}, c.Extra...)...),
-		Sys: &syscall.SysProcAttr{
-			Cloneflags:   unix.CLONE_NEWUSER | c.Namespaces&^unix.CLONE_NEWCGROUP,
-			Unshareflags: c.Namespaces & unix.CLONE_NEWCGROUP,
-			AmbientCaps:  allCaps(),
-			Pdeathsig:    syscall.SIGKILL,
-		},
-	})
+	spawn := &sys.Spawn{
+		Path: "/proc/self/exe", Argv: append([]string{"rl-enter"}, c.Args...),
+		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], theirs}, c.Extra...),
+		Flags: unix.CLONE_NEWUSER | c.Namespaces, AmbientCaps: true, Pdeathsig: syscall.SIGKILL,
+	}
+	proc, err := spawn.Start()
 	if err != nil {
 		ours.Close()
 		return nil, explainClone(err)
@@ -63,15 +59,6 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// allCaps keep the child's rights over its first execve, while its uid is still unmapped (capabilities(7), "ambient").
-func allCaps() []uintptr {
-	caps := make([]uintptr, unix.CAP_LAST_CAP+1)
-	for i := range caps {
-		caps[i] = uintptr(i)
-	}
-	return caps
 }
 
 func explainClone(err error) error {

@@ -53,22 +53,28 @@ func enter() error {
 		return remove(p.Remove)
 	}
 	b := &builder{plan: p}
-	for _, step := range []func() error{
+	steps := []func() error{
 		b.openSources, // as the caller, who owns what is mounted
 		b.mountRoot,
 		becomeRoot, // from here on, files are made as the container's root
 		b.mountAll,
+		b.hooks,
 		b.addAccounts,
 		b.configure,
 		b.hide,
 		b.openTerminal,
+		b.label, // while /proc is the host's
 		b.pivot,
-	} {
+	}
+	if p.Enter {
+		steps = []func() error{becomeRoot, b.openRunning, b.openTerminal, b.label}
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	return run(&p.Process)
+	return run(p)
 }
 
 // checkRights finds the one restriction that lets the namespace be made and takes its capabilities away.

@@ -48,8 +48,16 @@ func explainMount(m *Mount, err error) error {
 }
 
 func (b *builder) mount(m *Mount, source int) error {
-	if m.Kind == Link {
+	switch m.Kind {
+	case Link:
 		return b.link(m)
+	case Node:
+		return b.node(m)
+	}
+	if m.NoLink {
+		if err := b.noLink(m.Target); err != nil {
+			return err
+		}
 	}
 	if m.IfDir && !b.isDir(path.Dir(m.Target)) || source == missing {
 		return nil
@@ -87,6 +95,9 @@ func (b *builder) detached(m *Mount, source int) (fd int, file bool, err error) 
 	switch m.Kind {
 	case New:
 		fd, err = sys.NewMount(m.FS, m.Options, int(m.Attr))
+		if err != nil && m.Fallback != "" && refused(err) {
+			fd, err = bindInstead(m)
+		}
 		return fd, false, err
 	case File:
 		if source, err = b.scratchFile(m.Source); err != nil {
@@ -97,12 +108,82 @@ func (b *builder) detached(m *Mount, source int) (fd int, file bool, err error) 
 	if err := unix.Fstat(source, &st); err != nil {
 		return -1, false, err
 	}
-	if m.Attr|m.Clear|m.Propagation != 0 {
-		if err := sys.SetAttr(source, m.Attr, m.Clear, m.Propagation, m.Recursive); err != nil {
+	if m.Device != 0 && (st.Rdev != m.Device || st.Mode&unix.S_IFMT != m.Mode&unix.S_IFMT) {
+		return -1, false, fmt.Errorf("%s of this machine is another device than %d:%d", m.Source, unix.Major(m.Device), unix.Minor(m.Device))
+	}
+	if m.DeepAttr|m.DeepClear != 0 {
+		if err := sys.SetAttr(source, m.DeepAttr, m.DeepClear, 0, true); err != nil {
+			return -1, false, explainAttr(err)
+		}
+	}
+	if m.Attr|m.Clear != 0 {
+		if err := sys.SetAttr(source, m.Attr, m.Clear, 0, m.Recursive && !m.Shallow); err != nil {
+			return -1, false, explainAttr(err)
+		}
+	}
+	if m.Propagation != 0 {
+		if err := sys.SetAttr(source, 0, 0, m.Propagation&^unix.MS_REC, m.Recursive && !m.Shallow || m.Propagation&unix.MS_REC != 0); err != nil {
 			return -1, false, explainAttr(err)
 		}
 	}
 	return source, st.Mode&unix.S_IFMT != unix.S_IFDIR, nil
+}
+
+// bindInstead takes the host's own, read-only, for a file system that this namespace may not have an instance of.
+func bindInstead(m *Mount) (int, error) {
+	fd, err := sys.CloneTree(unix.AT_FDCWD, m.Fallback, true)
+	if err != nil {
+		return -1, err
+	}
+	return fd, sys.SetAttr(fd, unix.MOUNT_ATTR_RDONLY|m.Attr, 0, unix.MS_SLAVE, true)
+}
+
+// noLink: the last component of target, if it is there, is no symlink.
+func (b *builder) noLink(target string) error {
+	fd, err := b.root.Open(target, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil // made when it is mounted on
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return hint.Errorf("the image is broken or hostile", "%s of the root file system is a symlink", target)
+	}
+	return nil
+}
+
+// node makes a device or a FIFO; where the kernel gives no right to, the host's device is bound.
+func (b *builder) node(m *Mount) error {
+	dir, base := path.Split(m.Target)
+	fd, err := b.root.Target(dir, false)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = unix.Mknodat(fd, base, m.Mode, int(m.Device))
+	if err == unix.EEXIST {
+		unix.Unlinkat(fd, base, 0)
+		err = unix.Mknodat(fd, base, m.Mode, int(m.Device))
+	}
+	if err == nil {
+		if err = unix.Fchmodat(fd, base, m.Mode&0o7777, 0); err == nil {
+			err = unix.Fchownat(fd, base, m.UID, m.GID, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		return err
+	}
+	if m.Mode&unix.S_IFMT == unix.S_IFIFO {
+		return os.NewSyscallError("mknod", err)
+	}
+	source, err := sys.CloneTree(unix.AT_FDCWD, m.Source, false)
+	if err != nil {
+		return hint.With(err, "without root a device can only be shown as the host has it")
+	}
+	bind := *m
+	bind.Kind = Bind
+	return b.mount(&bind, source)
 }
 
 func explainAttr(err error) error {
@@ -250,12 +331,8 @@ func (b *builder) sysctl(key, value string) error {
 		return errors.Unwrap(err)
 	}
 	defer unix.Close(fd)
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(fd, &st); err != nil {
+	if err := isProc(fd); err != nil {
 		return err
-	}
-	if st.Type != unix.PROC_SUPER_MAGIC {
-		return errors.New("/proc of the container is not a proc file system")
 	}
 	_, err = unix.Write(fd, []byte(value))
 	return err
@@ -294,6 +371,9 @@ func (b *builder) openTerminal() error {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return fmt.Errorf("unlock terminal: %w", err)
 	}
+	if size := b.plan.Process.ConsoleSize; size != nil {
+		unix.IoctlSetWinsize(master, unix.TIOCSWINSZ, &unix.Winsize{Row: size[0], Col: size[1]})
+	}
 	slave, err := ioctl(master, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open terminal: %w", err)
@@ -311,6 +391,9 @@ func (b *builder) openTerminal() error {
 
 // console binds the slave on /dev/console, where docker's images expect it.
 func (b *builder) console(slave int) error {
+	if b.plan.Enter {
+		return nil // it is the first process's
+	}
 	fd, err := sys.CloneTree(slave, "", false)
 	if err != nil {
 		return err

@@ -6,9 +6,12 @@
 //	outside                                   inside (rl-enter)
 //	clone(USER|NS|PID|…), maps written
 //	                             ◀─────────── 'n'                          (argument: the network helper's device is made)
-//	1: the length and the Plan   ───────────▶ mounts, files, pivot_root …
+//	1: the length and the Plan   ───────────▶ mounts, files …
 //	                             ◀─────────── 'f' + /dev/fuse descriptor   (fuse-overlayfs rung only)
+//	                             ◀─────────── 'h'                          (HooksOutside only: the mounts are made)
+//	'g' (the hooks have run)     ───────────▶ masks, terminal, pivot_root
 //	                             ◀─────────── 't' + pty master             (terminal only)
+//	                             ◀─────────── 'r'                          (Gate only: all is ready; whoever connects to the gate goes on as the outside)
 //	2: 'g' (the network is up)   ───────────▶ user, capabilities, seccomp, execve
 //	                             ◀─────────── 'e' + one Failure, or end of file: the program runs
 //
@@ -16,6 +19,8 @@
 package enter
 
 import (
+	"encoding/json"
+
 	"github.com/rl-containers/rl/sys"
 )
 
@@ -32,6 +37,15 @@ type Plan struct {
 	Loopback             bool // bring lo up: the network namespace is new
 	Process              Process
 
+	// HooksOutside lets the outside run hooks when the mounts are made; Hooks are run here after them (runtime-spec config.md,
+	// "createContainer"), before the host's files are out of sight.
+	HooksOutside bool
+	Hooks        []sys.Hook
+	// State is what hooks are told of the container (runtime-spec runtime.md, "State").
+	State json.RawMessage
+
+	// Enter leaves all above but State and Process out: the namespaces are those of a container that runs.
+	Enter bool
 	// Tool, instead of all above but Process.Env, is a program of the host to execute as root of the user namespace, with
 	// descriptor 4 as its descriptor 3: rl-image, fuse-overlayfs.
 	Tool []string
@@ -50,6 +64,16 @@ type RootFS struct {
 	// Dir holds upper and work; for Bind it is the root directory itself. Its path is not shown to the container.
 	Dir      string
 	ReadOnly bool
+
+	// Devices lets device files of the directory work (Bind).
+	Devices bool
+	// Propagation is MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE of "/", with MS_REC for all below it; 0 is private.
+	Propagation uint64
+	// Cut makes the mounts that were copied from the caller's namespace slaves first: without a new user namespace the kernel
+	// leaves them shared, and what is mounted here would appear there.
+	Cut bool
+	// NoPivot moves the new root over the old one instead of pivot_root(2), which can't leave an initramfs.
+	NoPivot bool
 }
 
 // Sysctl is one value below /proc/sys, by its dotted name.
@@ -68,25 +92,39 @@ const (
 	Bind    Kind = "bind" // Source is a path of the host
 	New     Kind = "new"  // a new instance of the file system FS
 	File    Kind = "file" // Source names an entry of Plan.Files
+	Node    Kind = "node" // a device or FIFO, Mode and Device; bound from Source where the kernel refuses
 	Link    Kind = "link" // a symlink at Target with the text Source; an existing entry stays
 )
 
 // Mount is one mount below the root.
 type Mount struct {
-	Kind        Kind
-	FS          string
-	Source      string
-	Target      string // inside the root; symlinks of the image are followed inside the root
-	Options     []sys.Option
-	Attr        uint64 // MOUNT_ATTR_* that are set
-	Clear       uint64 // MOUNT_ATTR_* that are cleared
-	Recursive   bool   // Bind: with the mounts below Source; Attr applies to those, too
-	Propagation uint64 // MS_PRIVATE, MS_SLAVE, MS_SHARED
-	CopyUp      bool   // a tmpfs starts with the content of the directory it covers (tmpcopyup)
+	Kind        Kind         `json:",omitempty"`
+	FS          string       `json:",omitempty"`
+	Source      string       `json:",omitempty"`
+	Target      string       `json:",omitempty"` // inside the root; symlinks of the image are followed inside the root
+	Options     []sys.Option `json:",omitempty"`
+	Attr        uint64       `json:",omitempty"` // MOUNT_ATTR_* that are set
+	Clear       uint64       `json:",omitempty"` // MOUNT_ATTR_* that are cleared
+	Recursive   bool         `json:",omitempty"` // Bind: with the mounts below Source; Attr applies to those, too
+	Propagation uint64       `json:",omitempty"` // MS_PRIVATE, MS_SLAVE, MS_SHARED
+	// Shallow: Attr and Clear are for the mount itself only. DeepAttr and DeepClear are for those below it, too.
+	Shallow             bool   `json:",omitempty"`
+	DeepAttr, DeepClear uint64 `json:",omitempty"`
+	// Fallback is a path of the host that is bound, read-only, when the kernel refuses a new instance: a proc without a pid
+	// namespace, a sysfs without a network namespace.
+	Fallback string `json:",omitempty"`
+	// NoLink refuses a symlink at Target: the paths that are masked below it would be those of another directory (CVE-2019-19921,
+	// CVE-2023-27561).
+	NoLink bool `json:",omitempty"`
+	// Device is checked to be the source's (st_rdev) when it isn't 0; Mode and the ids are those of a device or FIFO that is made.
+	Device   uint64 `json:",omitempty"`
+	Mode     uint32 `json:",omitempty"`
+	UID, GID int    `json:",omitempty"`
+	CopyUp   bool   `json:",omitempty"` // a tmpfs starts with the content of the directory it covers (tmpcopyup)
 	// IfDir leaves the mount out when the image has no directory for it.
-	IfDir bool
+	IfDir bool `json:",omitempty"`
 	// Optional is the reason why the start goes on without this mount when the kernel refuses it.
-	Optional string
+	Optional string `json:",omitempty"`
 }
 
 // Process is what is executed, and as whom.
@@ -112,6 +150,34 @@ type Process struct {
 	Rlimits    []Rlimit
 	Terminal   bool
 	Init       bool // rl's reaping stub is PID 1
+
+	// What follows is for the OCI runtime (runtime-spec config.md, "process").
+
+	// IDs are the user and the groups by number, instead of User and Groups; Caps are then taken as they are.
+	IDs   *IDs
+	Umask *uint32
+	// Detached: the process lives on when the one that started it ends.
+	Detached bool
+	// Gate is the descriptor of a listening socket on which the word to go is waited for; 0 is the outside's own.
+	Gate int
+	// Preserve are descriptors that the program gets, from 3 on.
+	Preserve []int
+	// Notify is the descriptor of a connection to a seccomp agent, which gets the filter's listener with NotifyMessage; 0 is none.
+	Notify        int
+	NotifyMessage []byte
+	SeccompFlags  uint
+	// StartHooks are run as the program's user, last before it (runtime-spec config.md, "startContainer").
+	StartHooks []sys.Hook
+	// Label and Apparmor are written for the next execve: an SELinux context, an AppArmor profile.
+	Label, Apparmor string
+	ConsoleSize     *[2]uint16 // rows, columns
+	Scheduling      sys.Scheduling
+}
+
+// IDs are the credentials of a process.
+type IDs struct {
+	UID, GID int
+	Groups   []int
 }
 
 // Rlimit is one resource limit (setrlimit(2)). Clamp lowers it to the hard limit of the caller instead of failing.

@@ -59,6 +59,11 @@ func explainSource(m Mount, err error) error {
 // seen only in this mount namespace, and pivot takes the upper one as the new root.
 func (b *builder) mountRoot() error {
 	r := &b.plan.Root
+	if r.Cut {
+		if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("make mounts private: %w", err)
+		}
+	}
 	dir, err := unix.Open(r.Dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return explainRoot(r, err)
@@ -82,7 +87,7 @@ func (b *builder) mountRoot() error {
 	}
 	switch r.Kind {
 	case Bind:
-		err = attachBind(bind, dir)
+		err = attachBind(bind, dir, r.Devices)
 	case Fuse:
 		err = mountFuse(dir)
 	default:
@@ -95,8 +100,12 @@ func (b *builder) mountRoot() error {
 	return err
 }
 
-func attachBind(fd, dir int) error {
-	if err := sys.SetAttr(fd, unix.MOUNT_ATTR_NODEV, 0, unix.MS_PRIVATE, true); err != nil {
+func attachBind(fd, dir int, devices bool) error {
+	set := uint64(unix.MOUNT_ATTR_NODEV)
+	if devices {
+		set = 0
+	}
+	if err := sys.SetAttr(fd, set, 0, unix.MS_PRIVATE, true); err != nil {
 		return err
 	}
 	return sys.Attach(fd, dir)
@@ -156,12 +165,13 @@ func explainRoot(r *RootFS, err error) error {
 	return err
 }
 
-// becomeRoot makes the process the container's root, whoever the caller is mapped to, so that what it makes belongs to it.
+// becomeRoot makes the process the container's root, whoever the caller is mapped to, so that what it makes belongs to it. A
+// namespace may have no root (EINVAL): the process then stays who it is.
 func becomeRoot() error {
-	if err := rawSetresgid(0); err != nil {
+	if err := rawSetresgid(0); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("become root of the user namespace: setresgid: %w", err)
 	}
-	if err := rawSetresuid(0); err != nil {
+	if err := rawSetresuid(0); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("become root of the user namespace: setresuid: %w", err)
 	}
 	unix.Umask(0o022)
@@ -186,8 +196,17 @@ func errno(_, _ uintptr, e unix.Errno) error {
 
 // pivot makes the new tree "/" and lets go of the host's.
 func (b *builder) pivot() error {
-	if err := sys.Pivot(b.root.Fd()); err != nil {
+	enter := sys.Pivot
+	if b.plan.Root.NoPivot {
+		enter = sys.MoveRoot
+	}
+	if err := enter(b.root.Fd()); err != nil {
 		return fmt.Errorf("enter root file system: %w", err)
+	}
+	if p := b.plan.Root.Propagation; p != 0 {
+		if err := sys.SetAttr(b.root.Fd(), 0, 0, p&^unix.MS_REC, p&unix.MS_REC != 0); err != nil {
+			return fmt.Errorf("set propagation of root file system: %w", err)
+		}
 	}
 	if !b.plan.Root.ReadOnly {
 		return nil

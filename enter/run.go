@@ -16,8 +16,9 @@ import (
 )
 
 // run becomes the user and executes the program. The order is the security of it:
-// everything that needs capabilities, then "go", then fewer and fewer rights, then execve.
-func run(p *Process) error {
+// everything that needs capabilities, then fewer and fewer rights, then "go", then execve.
+func run(plan *Plan) error {
+	p := &plan.Process
 	root, err := sys.OpenRoot("/")
 	if err != nil {
 		return err
@@ -27,39 +28,62 @@ func run(p *Process) error {
 		return err
 	}
 	p.Env = setEnv(p.Env, "HOME", id.home)
-	if err := prepare(root, p, id); err != nil {
-		return err
-	}
-	if err := waitGo(); err != nil {
+	if err := prepare(root, plan, id); err != nil {
 		return err
 	}
 	if err := dropRights(p, id); err != nil {
 		return err
 	}
-	if err := unix.Chdir(p.Cwd); err != nil {
-		return hint.With(fmt.Errorf("change to working directory %s: %w", p.Cwd, err), "-w must name a directory that the user of the container can enter")
+	if err := workdir(p.Cwd); err != nil {
+		return err
 	}
 	exe, err := find(p)
 	if err != nil {
 		return err
 	}
+	if p.Gate > 0 {
+		err = pass(p.Gate)
+	} else {
+		err = waitGo()
+	}
+	if err != nil {
+		return err
+	}
+	if err := runHooks(p.StartHooks, plan.State); err != nil {
+		return err
+	}
 	return execute(p, exe)
 }
 
-// prepare does what still needs the rights of the container's root.
-func prepare(root *sys.Root, p *Process, id *identity) error {
-	fd, err := root.Target(p.Cwd, false) // docker makes a missing working directory, too
-	if err != nil {
-		return fmt.Errorf("make working directory: %w", err)
+// workdir changes to the working directory, and makes sure that it is one of the container: a name like /proc/self/fd/7 may
+// lead elsewhere (CVE-2024-21626), and getcwd(2) tells of a directory that can't be reached from the root.
+func workdir(dir string) error {
+	if err := unix.Chdir(dir); err != nil {
+		return hint.With(fmt.Errorf("change to working directory %s: %w", dir, err), "-w must name a directory that the user of the container can enter")
 	}
-	unix.Close(fd)
+	if at, err := unix.Getwd(); err != nil || !path.IsAbs(at) {
+		return hint.Errorf("-w must name a directory inside the container", "working directory %s is outside of the container", dir)
+	}
+	return nil
+}
+
+// prepare does what still needs the rights of the container's root.
+func prepare(root *sys.Root, plan *Plan, id *identity) error {
+	p := &plan.Process
+	if !plan.Enter {
+		if err := makeWorkdir(root, p); err != nil {
+			return err
+		}
+	}
 	for _, l := range p.Rlimits {
 		if err := setRlimit(l); err != nil {
 			return err
 		}
 	}
-	for fd := range 3 {
-		ownStdio(fd, id)
+	if p.IDs == nil || p.Terminal {
+		for fd := range 3 {
+			ownStdio(fd, id)
+		}
 	}
 	if _, err := unix.Setsid(); err != nil {
 		return fmt.Errorf("new session: %w", err)
@@ -68,6 +92,18 @@ func prepare(root *sys.Root, p *Process, id *identity) error {
 		if err := unix.IoctlSetInt(0, unix.TIOCSCTTY, 0); err != nil {
 			return fmt.Errorf("controlling terminal: %w", err)
 		}
+	}
+	return p.Scheduling.Apply()
+}
+
+// makeWorkdir makes a missing working directory, as docker and runc do.
+func makeWorkdir(root *sys.Root, p *Process) error {
+	fd, err := root.Target(p.Cwd, false)
+	if err != nil && p.IDs == nil {
+		return fmt.Errorf("make working directory: %w", err)
+	}
+	if err == nil {
+		unix.Close(fd)
 	}
 	return nil
 }
@@ -114,7 +150,7 @@ func dropRights(p *Process, id *identity) error {
 	}
 	// Without no_new_privs a filter can only be installed with CAP_SYS_ADMIN, so before the capabilities go.
 	if !p.NoNewPrivs {
-		if err := install(p.Seccomp); err != nil {
+		if err := install(p); err != nil {
 			return err
 		}
 	}
@@ -125,7 +161,7 @@ func dropRights(p *Process, id *identity) error {
 		return err
 	}
 	caps := p.Caps
-	if id.uid != 0 {
+	if id.uid != 0 && p.IDs == nil {
 		// As execve would leave them for a user that is not root: nothing but what is ambient.
 		caps.Permitted, caps.Effective = caps.Ambient, caps.Ambient
 		caps.Inheritable = caps.Ambient
@@ -134,12 +170,24 @@ func dropRights(p *Process, id *identity) error {
 		return err
 	}
 	resetSignals()
+	if p.Umask != nil {
+		unix.Umask(int(*p.Umask))
+	}
+	if p.Detached {
+		return nil
+	}
 	return stayTied()
 }
 
-func install(filters [][]byte) error {
-	for _, f := range filters {
-		if err := sys.InstallFilter(f); err != nil {
+func install(p *Process) error {
+	for _, f := range p.Seccomp {
+		var err error
+		if p.Notify > 0 {
+			err = newAgent(p).install(f, p.SeccompFlags)
+		} else {
+			_, err = sys.InstallFilter(f, p.SeccompFlags)
+		}
+		if err != nil {
 			return hint.With(fmt.Errorf("install seccomp filter: %w", err), "--security-opt seccomp=unconfined starts without one")
 		}
 	}
@@ -227,8 +275,13 @@ func execute(p *Process, exe string) error {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", err)
 		}
+	}
+	if err := preserve(p.Preserve); err != nil {
+		return err
+	}
+	if p.NoNewPrivs {
 		// The last thing: from here on only execve is called.
-		if err := install(p.Seccomp); err != nil {
+		if err := install(p); err != nil {
 			return err
 		}
 	}
@@ -236,6 +289,30 @@ func execute(p *Process, exe string) error {
 		return explainExec(exe, execveat(fd, args, p.Env))
 	}
 	return explainExec(exe, unix.Exec(exe, args, p.Env))
+}
+
+// preserve puts the descriptors that the program is to get from 3 on. The socket to the outside moves out of the way: its end
+// at execve is the news that the program runs.
+func preserve(fds []int) error {
+	if len(fds) == 0 {
+		return nil
+	}
+	if _, err := unix.FcntlInt(Sock, unix.F_DUPFD_CLOEXEC, 1<<10); err != nil {
+		return fmt.Errorf("preserve descriptors: %w", err)
+	}
+	high := make([]int, len(fds))
+	for i, fd := range fds {
+		var err error
+		if high[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 1<<10); err != nil {
+			return fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
+		}
+	}
+	for i, fd := range high {
+		if err := unix.Dup3(fd, 3+i, 0); err != nil {
+			return fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
+		}
+	}
+	return nil
 }
 
 func explainExec(exe string, err error) error {

@@ -35,6 +35,9 @@ func lookup(root *sys.Root, p *Process) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.IDs != nil {
+		return &identity{uid: p.IDs.UID, gid: p.IDs.GID, groups: p.IDs.Groups, home: homeOf(passwd, p.IDs.UID)}, nil
+	}
 	name := p.User
 	if name == "" {
 		name = "0"
@@ -52,6 +55,15 @@ func lookup(root *sys.Root, p *Process) (*identity, error) {
 		id.groups = append(id.groups, more...)
 	}
 	return id, nil
+}
+
+// homeOf is what passwd says; "/" when it says nothing.
+func homeOf(passwd []byte, uid int) string {
+	u, err := user.ParsePasswdFilter(bytes.NewReader(passwd), func(u user.User) bool { return u.Uid == uid })
+	if err != nil || len(u) == 0 || u[0].Home == "" {
+		return "/"
+	}
+	return u[0].Home
 }
 
 func database(root *sys.Root, name string) ([]byte, error) {

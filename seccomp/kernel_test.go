@@ -55,7 +55,7 @@ func child() error {
 		return err
 	}
 	for _, f := range o.Filters {
-		if err := sys.InstallFilter(f); err != nil {
+		if _, err := sys.InstallFilter(f, 0); err != nil {
 			return err
 		}
 	}
@@ -335,7 +335,7 @@ func BenchmarkInstall(b *testing.B) {
 			err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 			if err == nil {
 				b.StartTimer()
-				err = sys.InstallFilter(program)
+				_, err = sys.InstallFilter(program, 0)
 				b.StopTimer()
 			}
 			done <- err

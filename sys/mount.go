@@ -74,6 +74,9 @@ func SetAttr(fd int, set, clear, propagation uint64, recursive bool) error {
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
+	if set&unix.MOUNT_ATTR__ATIME != 0 {
+		clear |= unix.MOUNT_ATTR__ATIME // a value of three, which is replaced as a whole
+	}
 	attr := unix.MountAttr{Attr_set: set, Attr_clr: clear, Propagation: propagation}
 	return os.NewSyscallError("mount_setattr", unix.MountSetattr(fd, "", flags, &attr))
 }
@@ -94,6 +97,21 @@ func Pivot(fd int) error {
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return os.NewSyscallError("umount2", err)
+	}
+	return os.NewSyscallError("chdir", unix.Chdir("/"))
+}
+
+// MoveRoot does it without pivot_root(2), which the kernel refuses on an initramfs: the mount fd goes over "/", and becomes the
+// root directory by chroot(2). The old root stays below it, out of reach but not gone.
+func MoveRoot(fd int) error {
+	if err := unix.Fchdir(fd); err != nil {
+		return os.NewSyscallError("fchdir", err)
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return os.NewSyscallError("mount MS_MOVE", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return os.NewSyscallError("chroot", err)
 	}
 	return os.NewSyscallError("chdir", unix.Chdir("/"))
 }

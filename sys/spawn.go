@@ -186,7 +186,7 @@ func (t *table) ambient() {
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := &[2]unix.CapUserData{}
 	for i := range data {
-		half := uint32(uint64(1)<<(unix.CAP_LAST_CAP+1) - 1>>(32*i))
+		half := uint32((uint64(1)<<(unix.CAP_LAST_CAP+1) - 1) >> (32 * i))
 		data[i] = unix.CapUserData{Effective: half, Permitted: half, Inheritable: half}
 	}
 	t.add(plain, unix.SYS_CAPSET, t.pointer(unsafe.Pointer(header)), t.pointer(unsafe.Pointer(data)))

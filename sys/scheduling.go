@@ -1,0 +1,55 @@
+package sys
+
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Scheduling is how the kernel favours a thread; the zero value changes nothing.
+type Scheduling struct {
+	Attr        *unix.SchedAttr // sched_setattr(2)
+	IOPriority  *int            // ioprio_set(2), class and data
+	Affinity    []int           // processors; none leaves the caller's
+	Personality *uint           // personality(2)
+}
+
+// Apply sets it for the calling thread.
+func (s *Scheduling) Apply() error {
+	if s.Attr != nil {
+		if err := unix.SchedSetAttr(0, s.Attr, 0); err != nil {
+			return os.NewSyscallError("sched_setattr", err)
+		}
+	}
+	if s.IOPriority != nil {
+		const process = 1 // IOPRIO_WHO_PROCESS
+		if _, _, e := unix.RawSyscall(unix.SYS_IOPRIO_SET, process, 0, uintptr(*s.IOPriority)); e != 0 {
+			return os.NewSyscallError("ioprio_set", e)
+		}
+	}
+	if s.Personality != nil {
+		if _, _, e := unix.RawSyscall(unix.SYS_PERSONALITY, uintptr(*s.Personality), 0, 0); e != 0 {
+			return os.NewSyscallError("personality", e)
+		}
+	}
+	return Affinity(s.Affinity)
+}
+
+// Affinity ties the calling thread to processors (sched_setaffinity(2)); none changes nothing.
+func Affinity(processors []int) error {
+	if len(processors) == 0 {
+		return nil
+	}
+	var mask [128]uint64 // 8192 processors, the most that a kernel is built for
+	for _, p := range processors {
+		if p >= 0 && p < 64*len(mask) {
+			mask[p/64] |= 1 << (p % 64)
+		}
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
+	if e != 0 {
+		return os.NewSyscallError("sched_setaffinity", e)
+	}
+	return nil
+}

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
@@ -160,10 +160,10 @@ func (r *run) compile() (err error) {
 		return err
 	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)
-	if r.spec.Spec.Hostname == "" && hasNew(r.spec.Spec, specs.UTSNamespace) {
+	if r.spec.Spec.Hostname == "" && plan.HasNew(r.spec.Spec, specs.UTSNamespace) {
 		r.spec.Spec.Hostname = r.id[:12]
 	}
-	if r.plan, err = plan(r.spec, r.ids); err != nil {
+	if r.plan, err = compilePlan(r.spec, r.ids); err != nil {
 		return err
 	}
 	r.plan.Process.Env = hostnameEnv(r.plan.Process.Env, r.spec.Spec.Hostname)
@@ -219,7 +219,7 @@ func (r *run) start() (code int, err error) {
 	}
 	r.stdio.detach, r.stdio.say = r.detach, r.say
 	joinKeyring()
-	r.proc, err = userns.Start(userns.Config{Namespaces: namespaces(r.spec.Spec), Map: r.ids, Stdio: r.stdio.child, Args: r.mode.Tap()})
+	r.proc, err = userns.Start(userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.stdio.child, Args: r.mode.Tap()})
 	r.stdio.started()
 	if err != nil {
 		return 0, err
@@ -413,25 +413,4 @@ func exitCode(ws syscall.WaitStatus) int {
 		return 128 + int(ws.Signal())
 	}
 	return ws.ExitStatus()
-}
-
-// namespaces are the clone flags of the spec's new namespaces.
-func namespaces(s *specs.Spec) (flags uintptr) {
-	for _, n := range s.Linux.Namespaces {
-		switch n.Type {
-		case specs.MountNamespace:
-			flags |= unix.CLONE_NEWNS
-		case specs.PIDNamespace:
-			flags |= unix.CLONE_NEWPID
-		case specs.UTSNamespace:
-			flags |= unix.CLONE_NEWUTS
-		case specs.IPCNamespace:
-			flags |= unix.CLONE_NEWIPC
-		case specs.NetworkNamespace:
-			flags |= unix.CLONE_NEWNET
-		case specs.CgroupNamespace:
-			flags |= unix.CLONE_NEWCGROUP
-		}
-	}
-	return flags
 }

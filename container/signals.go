@@ -7,7 +7,10 @@ import (
 	"strings"
 	"syscall"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/plan"
 )
 
 // catchSignals passes signals to the program, as docker does; the kernel drops those for which a PID 1 has no handler. One
@@ -72,7 +75,7 @@ func proxied() []os.Signal {
 // ends it. The kernel spares a PID 1, which would write into the void for ever (`rl run … | head -1`). A program that
 // handles or ignores SIGPIPE is left alone.
 func watchReader(r *run) {
-	if r.stdio.child[1] != os.Stdout || !hasNew(r.spec.Spec, "pid") {
+	if r.stdio.child[1] != os.Stdout || !plan.HasNew(r.spec.Spec, specs.PIDNamespace) {
 		return
 	}
 	fds := []unix.PollFd{{Fd: 1}}

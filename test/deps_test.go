@@ -20,10 +20,11 @@ var floors = map[string]int{
 	"hint":  0,
 	"idmap": 1, "spec": 1, "sys": 1,
 	"userns": 2, "enter": 2, "slirp": 2, "storage": 2, "cgroup": 2, "seccomp": 2,
-	"container": 3, "image": 3, "doctor": 3,
-	"cmd/verbs": 4,
-	"cmd/rl":    5, "cmd/rl-image": 5, "cmd/rl-tiny": 5,
-	"test": 6, "hack": 6,
+	"plan":      3,
+	"container": 4, "image": 4, "doctor": 4, "oci": 4,
+	"cmd/verbs": 5,
+	"cmd/rl":    6, "cmd/rl-image": 6, "cmd/rl-tiny": 6,
+	"test": 7, "hack": 7,
 }
 
 // heavy trees cost time at each start, for their package state alone: rl must not link them.

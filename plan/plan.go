@@ -1,0 +1,152 @@
+// Package plan compiles an OCI runtime spec into what the inside of a container does, in order: the one translation for
+// `rl run`, whose spec comes from flags and an image, and for the OCI runtime, whose spec comes from a bundle. It is pure: the
+// host isn't looked at.
+package plan
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/enter"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/spec"
+	"github.com/rl-containers/rl/sys"
+)
+
+// Options are what a spec has no word for.
+type Options struct {
+	// Exact reads the spec as runtime-spec wants it. Without it the spec is rl's own, which is stricter by default: bind mounts
+	// are recursive, and so is what they are restricted to.
+	Exact bool
+	// Bundle is the directory that relative sources of bind mounts are below.
+	Bundle string
+}
+
+// Compile compiles all but who the program runs as and its seccomp filter, and leaves Root.Kind and what belongs to it open.
+func Compile(s *specs.Spec, ids idmap.Map, o Options) (*enter.Plan, error) {
+	p := &enter.Plan{Hostname: s.Hostname, Domainname: s.Domainname}
+	p.Loopback = HasNew(s, specs.NetworkNamespace)
+	if s.Root != nil {
+		p.Root.ReadOnly = s.Root.Readonly
+	}
+	l := s.Linux
+	if l == nil {
+		l = &specs.Linux{}
+	}
+	p.Masked, p.Locked = l.MaskedPaths, l.ReadonlyPaths
+	for k, v := range l.Sysctl {
+		p.Sysctls = append(p.Sysctls, enter.Sysctl{Key: k, Value: v})
+	}
+	var err error
+	if p.Mounts, err = mounts(s, l, ids, o); err != nil {
+		return nil, err
+	}
+	if s.Hooks != nil {
+		p.HooksOutside = len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime) > 0 //nolint:staticcheck // prestart is deprecated, and used
+		p.Hooks = Hooks(s.Hooks.CreateContainer)
+	}
+	if s.Process != nil {
+		p.Process, err = Process(s.Process)
+	}
+	return p, err
+}
+
+// Hooks are those of the spec.
+func Hooks(all []specs.Hook) []sys.Hook {
+	var hooks []sys.Hook
+	for _, h := range all {
+		one := sys.Hook{Path: h.Path, Args: h.Args, Env: h.Env}
+		if h.Timeout != nil {
+			one.Timeout = time.Duration(*h.Timeout) * time.Second
+		}
+		hooks = append(hooks, one)
+	}
+	return hooks
+}
+
+// HasNew tells whether the spec asks for a new namespace of this type.
+func HasNew(s *specs.Spec, t specs.LinuxNamespaceType) bool {
+	return s.Linux != nil && slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t && n.Path == "" })
+}
+
+// NamespaceFlags are the clone flags of the spec's new namespaces, the user and time namespaces left out.
+func NamespaceFlags(s *specs.Spec) (flags uintptr) {
+	for _, n := range s.Linux.Namespaces {
+		if n.Path == "" {
+			flags |= NamespaceFlag(n.Type)
+		}
+	}
+	return flags &^ (unix.CLONE_NEWUSER | unix.CLONE_NEWTIME)
+}
+
+// NamespaceFlag is CLONE_NEW* of a type; 0 for one that isn't known.
+func NamespaceFlag(t specs.LinuxNamespaceType) uintptr {
+	switch t {
+	case specs.UserNamespace:
+		return unix.CLONE_NEWUSER
+	case specs.MountNamespace:
+		return unix.CLONE_NEWNS
+	case specs.PIDNamespace:
+		return unix.CLONE_NEWPID
+	case specs.UTSNamespace:
+		return unix.CLONE_NEWUTS
+	case specs.IPCNamespace:
+		return unix.CLONE_NEWIPC
+	case specs.NetworkNamespace:
+		return unix.CLONE_NEWNET
+	case specs.CgroupNamespace:
+		return unix.CLONE_NEWCGROUP
+	case specs.TimeNamespace:
+		return unix.CLONE_NEWTIME
+	}
+	return 0
+}
+
+// Process compiles what is executed.
+func Process(s *specs.Process) (p enter.Process, err error) {
+	p = enter.Process{Args: s.Args, Env: s.Env, Cwd: s.Cwd, NoNewPrivs: s.NoNewPrivileges, Terminal: s.Terminal,
+		Label: s.SelinuxLabel, Apparmor: s.ApparmorProfile}
+	if s.Capabilities != nil {
+		p.Caps = caps(s.Capabilities)
+	}
+	if s.ConsoleSize != nil {
+		p.ConsoleSize = &[2]uint16{uint16(s.ConsoleSize.Height), uint16(s.ConsoleSize.Width)}
+	}
+	for _, l := range s.Rlimits {
+		t, err := rlimitType(l.Type)
+		if err != nil {
+			return p, err
+		}
+		p.Rlimits = append(p.Rlimits, enter.Rlimit{Type: t, Soft: l.Soft, Hard: l.Hard})
+	}
+	return p, nil
+}
+
+// caps are the sets of the spec; names that aren't known are left out, as runc does: they are of a newer kernel.
+func caps(c *specs.LinuxCapabilities) sys.Caps {
+	set := func(names []string) (all uint64) {
+		for _, name := range names {
+			s, _ := spec.CapSet([]string{strings.ToUpper(name)})
+			all |= s
+		}
+		return all
+	}
+	return sys.Caps{Bounding: set(c.Bounding), Effective: set(c.Effective), Permitted: set(c.Permitted),
+		Inheritable: set(c.Inheritable), Ambient: set(c.Ambient)}
+}
+
+// rlimitType is the number of a name of getrlimit(2).
+func rlimitType(name string) (int, error) {
+	for i, n := range []string{"CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS",
+		"SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"} {
+		if name == "RLIMIT_"+n {
+			return i, nil
+		}
+	}
+	return 0, hint.Errorf("getrlimit(2) lists them", "unknown resource limit %q", name)
+}

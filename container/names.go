@@ -50,8 +50,3 @@ func writeCIDFile(path, id string) error {
 	}
 	return f.Close()
 }
-
-// joinKeyring leaves the caller's session keyring for an empty one that all containers of the user share: one of their own
-// would use up kernel.keys.maxkeys after 200 containers. Where there is no room even for that, none is the next best thing;
-// the default seccomp profile has no keyctl anyway.
-func joinKeyring() { unix.KeyctlJoinSessionKeyring("rl") }

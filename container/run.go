@@ -20,7 +20,9 @@ import (
 	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/spec"
+	"github.com/rl-containers/rl/stdio"
 	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
 )
 
@@ -59,7 +61,7 @@ type run struct {
 	plan   *enter.Plan
 	id     string
 	dir    *storage.Container
-	stdio  *stdio
+	stdio  *stdio.Streams
 	detach []byte
 	proc   *userns.Process
 	net    *slirp.Helper
@@ -117,7 +119,7 @@ func (r *run) check() (err error) {
 	if r.ids, err = idmap.Mine(r.Options.Userns); err != nil {
 		return err
 	}
-	if r.detach, err = parseDetachKeys(r.DetachKeys); err != nil {
+	if r.detach, err = stdio.ParseDetachKeys(r.DetachKeys); err != nil {
 		return err
 	}
 	r.Options.HostNetwork = r.mode.Kind == slirp.Host
@@ -214,13 +216,13 @@ func (r *run) makeDirs() (err error) {
 
 // start is the life of the container, from clone to its end.
 func (r *run) start() (code int, err error) {
-	if r.stdio, err = openStdio(r.Options.Interactive, r.Options.TTY); err != nil {
+	if r.stdio, err = stdio.Open(r.Options.Interactive, r.Options.TTY); err != nil {
 		return 0, err
 	}
-	r.stdio.detach, r.stdio.say = r.detach, r.say
-	joinKeyring()
-	r.proc, err = userns.Start(userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.stdio.child, Args: r.mode.Tap()})
-	r.stdio.started()
+	r.stdio.Detach, r.stdio.Say = r.detach, r.say
+	sys.EmptyKeyring()
+	r.proc, err = userns.Start(userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.stdio.Child, Args: r.mode.Tap()})
+	r.stdio.Started()
 	if err != nil {
 		return 0, err
 	}
@@ -308,7 +310,7 @@ func (r *run) takeDescriptors() error {
 			r.fuse, err = serveFuse(f, r)
 			f.Close()
 		case 't':
-			err = r.stdio.attach(f)
+			err = r.stdio.Attach(f)
 		}
 		if err != nil {
 			return err
@@ -319,17 +321,17 @@ func (r *run) takeDescriptors() error {
 
 // record writes down whose process it is, so that the next rl can end what a killed one left.
 func (r *run) record() error {
-	start, err := storage.StartTime(r.proc.Pid)
+	start, err := sys.StartTime(r.proc.Pid)
 	if err != nil {
 		return err
 	}
 	return r.dir.Write("record.json", &storage.Record{ID: r.id, Name: r.Name, Image: r.Image, ImageID: r.image.ID,
-		Command: r.spec.Spec.Process.Args, Created: time.Now(), Labels: r.spec.Labels, Pid: r.proc.Pid, Start: start, BootID: storage.BootID()})
+		Command: r.spec.Spec.Process.Args, Created: time.Now(), Labels: r.spec.Labels, Pid: r.proc.Pid, Start: start, BootID: sys.BootID()})
 }
 
 // stay passes signals and bytes until the program ends.
 func (r *run) stay() (int, error) {
-	r.stdio.pump()
+	r.stdio.Pump()
 	r.collected = make(chan struct{})
 	go r.collect()
 	go watchReader(r)
@@ -340,7 +342,7 @@ func (r *run) stay() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
-	r.stdio.drain()
+	r.stdio.Drain()
 	if r.brokenPipe.Load() {
 		return 128 + int(syscall.SIGPIPE), nil
 	}
@@ -356,7 +358,7 @@ func (r *run) watchNetwork() {
 // say prints one line for the user, in a form that a raw terminal shows well.
 func (r *run) say(line string) {
 	end := "\n"
-	if r.stdio != nil && r.stdio.raw() {
+	if r.stdio != nil && r.stdio.Raw() {
 		end = "\r\n"
 	}
 	io.WriteString(os.Stderr, "rl: "+hint.Clean(line)+end)
@@ -375,7 +377,7 @@ func (r *run) warn() {
 // cleanUp lets go of everything, in the order in which it depends on each other.
 func (r *run) cleanUp() {
 	if r.stdio != nil {
-		r.stdio.restore()
+		r.stdio.Restore()
 	}
 	if r.net != nil {
 		r.net.Close()

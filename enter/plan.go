@@ -35,7 +35,11 @@ type Plan struct {
 	Hostname, Domainname string
 	Sysctls              []Sysctl
 	Loopback             bool // bring lo up: the network namespace is new
-	Process              Process
+	// NewTime makes a time namespace, which the program enters when it is executed; TimeOffsets are lines of timens_offsets
+	// (time_namespaces(7)).
+	NewTime     bool
+	TimeOffsets string
+	Process     Process
 
 	// HooksOutside lets the outside run hooks when the mounts are made; Hooks are run here after them (runtime-spec config.md,
 	// "createContainer"), before the host's files are out of sight.

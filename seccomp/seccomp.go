@@ -25,6 +25,7 @@ import (
 	"runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/seccomp/internal/filter"
@@ -134,6 +135,32 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("it has more than %d bytes", maxProfile)
 	}
 	return text, nil
+}
+
+// FromSpec is the program of linux.seccomp in a runtime configuration, with the flags of seccomp(2) for it; notifies tells that
+// it asks an agent (SCMP_ACT_NOTIFY). TSYNC has no meaning for a container, which gets its filter while it has one thread.
+func FromSpec(s *specs.LinuxSeccomp) (program []byte, flags uint, notifies bool, err error) {
+	notifies = s.DefaultAction == specs.ActNotify
+	for _, e := range s.Syscalls {
+		notifies = notifies || e.Action == specs.ActNotify
+	}
+	for _, f := range s.Flags {
+		bit, ok := map[specs.LinuxSeccompFlag]uint{specs.LinuxSeccompFlagLog: unix.SECCOMP_FILTER_FLAG_LOG, "SECCOMP_FILTER_FLAG_TSYNC": 0,
+			specs.LinuxSeccompFlagSpecAllow: unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, specs.LinuxSeccompFlagWaitKillableRecv: unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV}[f]
+		if !ok {
+			return nil, 0, false, fmt.Errorf("unknown flag %q", f)
+		}
+		flags |= bit
+	}
+	if flags&unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV != 0 && !notifies {
+		return nil, 0, false, fmt.Errorf("flag %s is for profiles with SCMP_ACT_NOTIFY", specs.LinuxSeccompFlagWaitKillableRecv)
+	}
+	native, err := filter.Native(runtime.GOARCH)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	program, err = filter.Compile(s, native)
+	return program, flags, notifies, err
 }
 
 func compile(p *filter.Profile, caps []string) ([]byte, error) {

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -223,7 +221,7 @@ func (c *Container) bury(s *Store) {
 			c.name = ""
 		}
 	}
-	if r.BootID != BootID() || r.Pid <= 1 {
+	if r.BootID != sys.BootID() || r.Pid <= 1 {
 		return
 	}
 	fd, err := unix.PidfdOpen(r.Pid, 0)
@@ -231,7 +229,7 @@ func (c *Container) bury(s *Store) {
 		return
 	}
 	defer unix.Close(fd)
-	if start, err := StartTime(r.Pid); err == nil && start == r.Start {
+	if start, err := sys.StartTime(r.Pid); err == nil && start == r.Start {
 		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 2000)
 	}
@@ -248,26 +246,6 @@ func ReadRecord(dir string) (*Record, error) {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return r, nil
-}
-
-// BootID names this boot of the machine (proc(5), /proc/sys/kernel/random/boot_id).
-func BootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(b))
-}
-
-// StartTime is when pid started, in clock ticks after boot (proc(5), stat field 22).
-func StartTime(pid int) (uint64, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	// The name in parentheses may hold anything, parentheses too: count from its end.
-	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(fields) < 20 {
-		return 0, fmt.Errorf("stat of process %d: %d fields", pid, len(fields))
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
 }
 
 func openDir(path string) (*os.File, error) {

@@ -85,7 +85,7 @@ func tinyUnpack(dataDir, binary, key string) error {
 		return nil
 	}
 	tinyCollect(dataDir)
-	stage := filepath.Join(base, tinyStage+BootID()+"-"+strconv.Itoa(os.Getpid()))
+	stage := filepath.Join(base, tinyStage+sys.BootID()+"-"+strconv.Itoa(os.Getpid()))
 	err = tinyTree(stage, binary, key)
 	if err == nil {
 		err = os.Rename(stage, filepath.Join(base, key))

@@ -3,6 +3,8 @@ package sys
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +30,32 @@ func StartProcess(path string, argv []string, attr *syscall.ProcAttr) (*Process,
 	}
 	p.Pid = pid
 	return p, nil
+}
+
+// FindProcess is the process pid, if it is the one that started at that time (StartTime).
+func FindProcess(pid int, start uint64) (*Process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_open", err)
+	}
+	if now, err := StartTime(pid); err != nil || now != start {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("pidfd_open", unix.ESRCH)
+	}
+	return &Process{pid, fd}, nil
+}
+
+// Close lets go of the process, which lives on.
+func (p *Process) Close() { unix.Close(p.pidfd) }
+
+// Ended waits until the process, any process, has ended, at most so many milliseconds (-1: for ever).
+func (p *Process) Ended(timeout int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}, timeout)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
 }
 
 // Signal sends s. A process that has ended is no error.
@@ -72,3 +100,53 @@ func Descriptors(files ...*os.File) []uintptr {
 	}
 	return fds
 }
+
+// BootID names this boot of the machine (proc(5), /proc/sys/kernel/random/boot_id).
+func BootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// StartTime is when pid started, in clock ticks after boot (proc(5), stat field 22).
+func StartTime(pid int) (uint64, error) {
+	fields, err := statFields(pid)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+// Zombie tells whether pid has ended and only waits for its parent to notice, or is gone.
+func Zombie(pid int) bool {
+	fields, err := statFields(pid)
+	return err != nil || fields[0] == "Z" || fields[0] == "X"
+}
+
+// Parent is the process that pid is a child of; 0 when pid is gone.
+func Parent(pid int) int {
+	fields, err := statFields(pid)
+	if err != nil {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
+}
+
+// statFields are those of /proc/PID/stat from the third, the state, on. The name before them, in parentheses, may hold
+// anything, parentheses too.
+func statFields(pid int) ([]string, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 20 {
+		return nil, fmt.Errorf("stat of process %d: %d fields", pid, len(fields))
+	}
+	return fields, nil
+}
+
+// EmptyKeyring leaves the caller's session keyring for an empty one that all containers of the user share: one of their own
+// would use up kernel.keys.maxkeys after 200 containers. Where there is no room even for that, none is the next best thing;
+// the default seccomp profile has no keyctl anyway.
+func EmptyKeyring() { unix.KeyctlJoinSessionKeyring("rl") }

@@ -181,7 +181,8 @@ func (s *Spawn) mountSelf(t *table) int {
 	return high
 }
 
-// ambient raises all capabilities (capabilities(7), "ambient"); those that the kernel doesn't know fail.
+// ambient raises all capabilities (capabilities(7), "ambient"). Those that the kernel doesn't know fail; all do where the user
+// namespace is not a new one, and its root has fewer: it keeps what it has over an execve anyway.
 func (t *table) ambient() {
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := &[2]unix.CapUserData{}
@@ -189,7 +190,7 @@ func (t *table) ambient() {
 		half := uint32((uint64(1)<<(unix.CAP_LAST_CAP+1) - 1) >> (32 * i))
 		data[i] = unix.CapUserData{Effective: half, Permitted: half, Inheritable: half}
 	}
-	t.add(plain, unix.SYS_CAPSET, t.pointer(unsafe.Pointer(header)), t.pointer(unsafe.Pointer(data)))
+	t.add(may, unix.SYS_CAPSET, t.pointer(unsafe.Pointer(header)), t.pointer(unsafe.Pointer(data)))
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
 		t.add(may, unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, c)
 	}

@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"hint":  0,
 	"idmap": 1, "spec": 1, "sys": 1,
 	"userns": 2, "enter": 2, "slirp": 2, "storage": 2, "cgroup": 2, "seccomp": 2,
-	"plan":      3,
+	"plan": 3, "stdio": 3,
 	"container": 4, "image": 4, "doctor": 4, "oci": 4,
 	"cmd/verbs": 5,
 	"cmd/rl":    6, "cmd/rl-image": 6, "cmd/rl-tiny": 6,

@@ -21,12 +21,35 @@ import (
 type Config struct {
 	// Namespaces are CLONE_NEW* beside CLONE_NEWUSER. CLONE_NEWCGROUP is unshared after the child is in its cgroup.
 	Namespaces uintptr
-	Map        idmap.Map
-	Stdio      [3]*os.File
+	// Join are existing namespaces to enter first.
+	Join []*os.File
+	// Same leaves the child in the caller's user namespace, or in the joined one; Map then isn't used.
+	Same  bool
+	Map   idmap.Map
+	Stdio [3]*os.File
 	// Args are what the child is told before it has its plan.
 	Args []string
 	// Extra are the child's descriptors from 4 on.
 	Extra []*os.File
+	// Cgroup is the directory to start in, or nil.
+	Cgroup *os.File
+	// Detached lets the child live on when the caller ends.
+	Detached bool
+}
+
+func (c *Config) spawn(sock *os.File) *sys.Spawn {
+	s := &sys.Spawn{
+		Path: "/proc/self/exe", Argv: append([]string{"rl-enter"}, c.Args...), Join: c.Join,
+		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], sock}, c.Extra...),
+		Flags: c.Namespaces, Cgroup: c.Cgroup, AmbientCaps: !c.Same || len(c.Join) > 0,
+	}
+	if !c.Same {
+		s.Flags |= unix.CLONE_NEWUSER
+	}
+	if !c.Detached {
+		s.Pdeathsig = syscall.SIGKILL
+	}
+	return s
 }
 
 // Process is the child: first rl's inside, then the program.
@@ -35,25 +58,23 @@ type Process struct {
 	sock *os.File
 }
 
-// Start clones the child, which waits for its plan, and writes its id maps. The caller must be locked to its thread: the
-// child is killed when that thread ends.
+// Start clones the child, which waits for its plan, and writes its id maps. Unless Detached is set the caller must be locked
+// to its thread: the child is killed when that thread ends.
 func Start(c Config) (*Process, error) {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	spawn := &sys.Spawn{
-		Path: "/proc/self/exe", Argv: append([]string{"rl-enter"}, c.Args...),
-		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], theirs}, c.Extra...),
-		Flags: unix.CLONE_NEWUSER | c.Namespaces, AmbientCaps: true, Pdeathsig: syscall.SIGKILL,
-	}
-	proc, err := spawn.Start()
+	proc, err := c.spawn(theirs).Start()
 	if err != nil {
 		ours.Close()
 		return nil, explainClone(err)
 	}
 	p := &Process{proc, ours}
+	if c.Same {
+		return p, nil
+	}
 	if err := c.Map.Write(proc.Pid); err != nil {
 		p.Abort()
 		return nil, err
@@ -62,7 +83,7 @@ func Start(c Config) (*Process, error) {
 }
 
 func explainClone(err error) error {
-	wrapped := fmt.Errorf("make user namespace: %w", err)
+	wrapped := fmt.Errorf("make namespaces: %w", err)
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return hint.With(wrapped, "user namespaces are forbidden here; as root: sysctl kernel.unprivileged_userns_clone=1 (Debian), "+
@@ -74,6 +95,9 @@ func explainClone(err error) error {
 	}
 	return wrapped
 }
+
+// Resume is the outside of a child that waits at its gate, by a connection to it (enter.Process.Gate).
+func Resume(conn *os.File) *Process { return &Process{nil, conn} }
 
 // Send writes the plan, as package enter encodes it.
 func (p *Process) Send(write func(io.Writer) error) error {

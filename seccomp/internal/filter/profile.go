@@ -122,8 +122,9 @@ func (p *Profile) Resolve(m Machine) (*specs.LinuxSeccomp, error) {
 // refuse what rl doesn't do. The flags that pass are no loss: without SPEC_ALLOW the filter is stricter, and a container has
 // one thread when it gets its filter.
 func (p *Profile) refuse() error {
-	if p.ListenerPath != "" || p.ListenerMetadata != "" {
-		return errors.New("listenerPath: no supervisor can be attached to a container of rl")
+	notify := func(e Entry) bool { return e.Action == specs.ActNotify }
+	if p.ListenerPath != "" || p.ListenerMetadata != "" || p.DefaultAction == specs.ActNotify || slices.ContainsFunc(p.Syscalls, notify) {
+		return errors.New("listenerPath, SCMP_ACT_NOTIFY: no supervisor can be attached to a container of rl run")
 	}
 	if len(p.Architectures) > 0 && len(p.ArchMap) > 0 {
 		return errors.New("both architectures and archMap are there; use one")

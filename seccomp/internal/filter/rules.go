@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -36,12 +35,9 @@ func action(name specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	case specs.ActTrace:
 		return withErrno(unix.SECCOMP_RET_TRACE, errno, unix.SECCOMP_RET_DATA)
 	}
-	if name == specs.ActNotify {
-		return 0, errors.New("SCMP_ACT_NOTIFY: no supervisor can be attached to a container of rl")
-	}
 	ret, ok := plainAction(name)
 	if !ok {
-		return 0, hint.Errorf("the actions are SCMP_ACT_ALLOW, _ERRNO, _KILL, _KILL_PROCESS, _KILL_THREAD, _LOG, _TRACE and _TRAP",
+		return 0, hint.Errorf("the actions are SCMP_ACT_ALLOW, _ERRNO, _KILL, _KILL_PROCESS, _KILL_THREAD, _LOG, _NOTIFY, _TRACE and _TRAP",
 			"unknown action %q", name)
 	}
 	if errno != nil {
@@ -72,6 +68,8 @@ func plainAction(name specs.LinuxSeccompAction) (uint32, bool) {
 		return unix.SECCOMP_RET_KILL_PROCESS, true
 	case specs.ActTrap:
 		return unix.SECCOMP_RET_TRAP, true
+	case specs.ActNotify:
+		return unix.SECCOMP_RET_USER_NOTIF, true
 	}
 	return 0, false
 }

@@ -1,4 +1,5 @@
-package container
+// Package stdio carries bytes between the caller and a container: pipes, or a terminal of the container's own.
+package stdio
 
 import (
 	"errors"
@@ -13,13 +14,13 @@ import (
 	"github.com/rl-containers/rl/hint"
 )
 
-// stdio carries bytes between the caller and the container.
+// Streams carry bytes between the caller and the container.
 //
 // A container gets pipes, the null device, or a terminal of its own, never the caller's terminal or files: what root inside
 // can open again by /proc/self/fd would be the caller's file with the caller's rights, and a terminal takes typed commands
 // (TIOCSTI, CVE-2017-5226). A pipe of the caller's is passed as it is, so that no byte is copied.
-type stdio struct {
-	child  [3]*os.File // what the child gets; closed here once it has them
+type Streams struct {
+	Child  [3]*os.File // what the Child gets; closed here once it has them
 	close  []*os.File
 	copies []func()
 	out    sync.WaitGroup // the copies that end when the container's side is closed
@@ -27,18 +28,20 @@ type stdio struct {
 	interactive bool
 	master      *os.File
 	saved       *term.State
-	detach      []byte
-	say         func(string)
+	// Detach are the keys that would detach; Say tells a line to the user.
+	Detach []byte
+	Say    func(string)
 }
 
-func openStdio(interactive, tty bool) (*stdio, error) {
-	s := &stdio{interactive: interactive}
+// Open makes those of a container: with tty nothing but the null device, until Attach.
+func Open(interactive, tty bool) (*Streams, error) {
+	s := &Streams{interactive: interactive}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, null)
-	s.child = [3]*os.File{null, null, null}
+	s.Child = [3]*os.File{null, null, null}
 	if tty {
 		return s, nil
 	}
@@ -65,16 +68,16 @@ func safe(f *os.File) bool {
 	return null || st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
-func (s *stdio) input() error {
+func (s *Streams) input() error {
 	if safe(os.Stdin) {
-		s.child[0] = os.Stdin
+		s.Child[0] = os.Stdin
 		return nil
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	s.child[0], s.close = r, append(s.close, r)
+	s.Child[0], s.close = r, append(s.close, r)
 	s.copies = append(s.copies, func() {
 		io.Copy(w, os.Stdin)
 		w.Close()
@@ -82,16 +85,16 @@ func (s *stdio) input() error {
 	return nil
 }
 
-func (s *stdio) output(fd int, f *os.File) error {
+func (s *Streams) output(fd int, f *os.File) error {
 	if safe(f) {
-		s.child[fd] = f
+		s.Child[fd] = f
 		return nil
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	s.child[fd], s.close = w, append(s.close, w)
+	s.Child[fd], s.close = w, append(s.close, w)
 	s.out.Add(1)
 	s.copies = append(s.copies, func() {
 		defer s.out.Done()
@@ -101,18 +104,18 @@ func (s *stdio) output(fd int, f *os.File) error {
 	return nil
 }
 
-// started closes what the child now has.
-func (s *stdio) started() {
+// Started closes what the Child now has.
+func (s *Streams) Started() {
 	for _, f := range s.close {
 		f.Close()
 	}
 	s.close = nil
 }
 
-// attach takes the terminal's master from the child, before the program runs: it starts in a window of the right size.
-func (s *stdio) attach(master *os.File) error {
+// Attach takes the terminal's master from the child, before the program runs: it starts in a window of the right size.
+func (s *Streams) Attach(master *os.File) error {
 	s.master = master
-	s.resize()
+	s.Resize()
 	s.out.Add(1)
 	s.copies = append(s.copies, func() {
 		defer s.out.Done()
@@ -133,14 +136,14 @@ func (s *stdio) attach(master *os.File) error {
 }
 
 // typed copies what is typed to the terminal. The end of a piped input is told as a typist tells it.
-func (s *stdio) typed() {
+func (s *Streams) typed() {
 	buf := make([]byte, 4096)
-	watch := detacher{keys: s.detach}
+	watch := detacher{keys: s.Detach}
 	for {
 		n, err := os.Stdin.Read(buf)
 		out, detached := watch.filter(buf[:n])
-		if detached && s.say != nil {
-			s.say("detaching leaves nothing behind here: this container ends with rl (start it without -t and in the background to keep it)")
+		if detached && s.Say != nil {
+			s.Say("detaching leaves nothing behind here: this container ends with rl (start it without -t and in the background to keep it)")
 		}
 		if _, werr := s.master.Write(out); werr != nil {
 			return
@@ -154,8 +157,8 @@ func (s *stdio) typed() {
 	}
 }
 
-// resize gives the container's terminal the size of the caller's.
-func (s *stdio) resize() {
+// Resize gives the container's terminal the size of the caller's.
+func (s *Streams) Resize() {
 	if s.master == nil {
 		return
 	}
@@ -167,19 +170,21 @@ func (s *stdio) resize() {
 	}
 }
 
-func (s *stdio) pump() {
+// Pump starts the copying.
+func (s *Streams) Pump() {
 	for _, c := range s.copies {
 		go c()
 	}
 }
 
-// drain waits until all that the program wrote has arrived.
-func (s *stdio) drain() { s.out.Wait() }
+// Drain waits until all that the program wrote has arrived.
+func (s *Streams) Drain() { s.out.Wait() }
 
-func (s *stdio) raw() bool { return s.saved != nil }
+// Raw tells that the caller's terminal is in raw mode.
+func (s *Streams) Raw() bool { return s.saved != nil }
 
-// restore gives the caller its terminal back.
-func (s *stdio) restore() {
+// Restore gives the caller its terminal back.
+func (s *Streams) Restore() {
 	if s.saved != nil {
 		term.Restore(0, s.saved)
 		s.saved = nil
@@ -215,8 +220,8 @@ func (d *detacher) filter(in []byte) (out []byte, detached bool) {
 	return out, detached
 }
 
-// parseDetachKeys reads docker's form: characters and ctrl-X (X of a-z @ [ \ ] ^ _), comma-separated; "" is none.
-func parseDetachKeys(s string) ([]byte, error) {
+// ParseDetachKeys reads docker's form: characters and ctrl-X (X of a-z @ [ \ ] ^ _), comma-separated; "" is none.
+func ParseDetachKeys(s string) ([]byte, error) {
 	if s == "" {
 		return nil, nil
 	}

@@ -1,0 +1,318 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/cgroup"
+	"github.com/rl-containers/rl/enter"
+	"github.com/rl-containers/rl/plan"
+	"github.com/rl-containers/rl/sys"
+	"github.com/rl-containers/rl/userns"
+)
+
+// creation is one container being made.
+type creation struct {
+	*Runtime
+	CreateOptions
+	bundle  *bundle
+	dir     *dir
+	rec     record
+	plan    *enter.Plan
+	config  userns.Config
+	group   *cgroup.Group
+	proc    *userns.Process
+	console *console
+	// gated: the process waits at the gate for start, instead of at the caller's socket.
+	gated bool
+	// attached: the caller stays until the end.
+	attached bool
+	files    []*os.File // to be closed when the process has them
+}
+
+// Create makes the container and returns when its process waits for Start.
+func (r *Runtime) Create(o CreateOptions) error {
+	c := &creation{Runtime: r, CreateOptions: o, gated: true}
+	err := c.make()
+	if err != nil {
+		c.destroy()
+		return err
+	}
+	return c.dir.Close()
+}
+
+// make is creation from top to bottom; destroy takes back whatever it did.
+func (c *creation) make() error {
+	for _, step := range []func() error{c.load, c.compile, c.openDir, c.openCgroup, c.openExtras, c.start, c.ready, c.write} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *creation) load() (err error) {
+	if err := checkID(c.ID); err != nil {
+		return err
+	}
+	if c.bundle, err = loadBundle(c.Bundle, c.Config); err != nil {
+		return err
+	}
+	if c.bundle.spec.Process.Terminal {
+		c.console, err = newConsole(c.ConsoleSocket, c.attached)
+		return err
+	}
+	if c.ConsoleSocket != "" {
+		return errors.New("--console-socket: the process has no terminal (process.terminal)")
+	}
+	return nil
+}
+
+// compile makes the plan; nothing is made yet.
+func (c *creation) compile() (err error) {
+	s := c.bundle.spec
+	if err := isolate(&c.config, s); err != nil {
+		return err
+	}
+	c.config.Detached = true
+	if c.plan, err = plan.Compile(s, c.config.Map, plan.Options{Exact: true, Bundle: c.bundle.dir}); err != nil {
+		return err
+	}
+	root := &c.plan.Root
+	root.Kind, root.Devices, root.NoPivot, root.Cut = enter.Bind, true, c.NoPivot, c.config.Same
+	if root.Dir = s.Root.Path; !filepath.IsAbs(root.Dir) {
+		root.Dir = filepath.Join(c.bundle.dir, root.Dir)
+	}
+	if root.Dir, err = filepath.EvalSymlinks(root.Dir); err != nil {
+		return fmt.Errorf("root file system: %w", err)
+	}
+	root.Propagation, err = plan.Propagation(s.Linux.RootfsPropagation)
+	if err != nil {
+		return err
+	}
+	if s.Hooks != nil {
+		c.plan.Process.StartHooks = plan.Hooks(s.Hooks.StartContainer)
+	}
+	c.plan.NewTime, c.plan.TimeOffsets = plan.HasNew(s, specs.TimeNamespace), timeOffsets(s)
+	return complete(&c.plan.Process, s.Process, s, c.config)
+}
+
+func (c *creation) openDir() (err error) {
+	c.dir, err = c.newDir(c.ID)
+	return err
+}
+
+func (c *creation) openCgroup() (err error) {
+	if c.CgroupManager == "disabled" {
+		return nil
+	}
+	l := c.bundle.spec.Linux
+	if c.group, err = cgroup.Open(l.CgroupsPath, c.ID, l.Resources, c.say); err != nil {
+		return err
+	}
+	fd, err := c.group.Fd()
+	if err != nil || fd < 0 {
+		return err
+	}
+	c.config.Cgroup = os.NewFile(uintptr(fd), "cgroup")
+	c.files = append(c.files, c.config.Cgroup)
+	return nil
+}
+
+// openExtras are the process's descriptors beside stdio: the gate, the seccomp agent, those to be preserved.
+func (c *creation) openExtras() error {
+	p := &c.plan.Process
+	if c.gated {
+		gate, err := listen(filepath.Join(c.dir.Name(), gateFile))
+		if err != nil {
+			return err
+		}
+		p.Gate = c.give(gate)
+	}
+	return c.giveProcess(p, c.bundle.spec, c.PreserveFds)
+}
+
+// give adds a file to the child's descriptors and returns its number there.
+func (c *creation) give(f *os.File) int {
+	c.files = append(c.files, f)
+	c.config.Extra = append(c.config.Extra, f)
+	return enter.Sock + len(c.config.Extra)
+}
+
+func (c *creation) giveProcess(p *enter.Process, s *specs.Spec, preserve int) error {
+	if p.Notify != 0 {
+		agent, err := dial(s.Linux.Seccomp.ListenerPath)
+		if err != nil {
+			return fmt.Errorf("connect to seccomp agent %s: %w", s.Linux.Seccomp.ListenerPath, err)
+		}
+		p.Notify = c.give(agent)
+	}
+	for fd := range preserve {
+		dup, err := unix.FcntlInt(uintptr(3+fd), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d: %w", preserve, 3+fd, err)
+		}
+		p.Preserve = append(p.Preserve, c.give(os.NewFile(uintptr(dup), "preserved")))
+	}
+	return nil
+}
+
+// start makes the process and gives it its plan.
+func (c *creation) start() error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	c.files = append(c.files, null)
+	c.config.Stdio = [3]*os.File{os.Stdin, os.Stdout, os.Stderr}
+	if c.plan.Process.Terminal {
+		c.config.Stdio = [3]*os.File{null, null, null}
+	}
+	if !c.NoNewKeyring {
+		sys.EmptyKeyring()
+	}
+	if err := setOOMScore(c.bundle.spec.Process); err != nil {
+		return err
+	}
+	c.proc, err = userns.Start(c.config)
+	for _, f := range append(c.files, c.config.Join...) {
+		f.Close()
+	}
+	c.files, c.config.Join = nil, nil
+	if err != nil {
+		return err
+	}
+	return c.send()
+}
+
+func (c *creation) send() (err error) {
+	s := c.bundle.spec
+	c.rec = record{ID: c.ID, Bundle: c.bundle.dir, Rootfs: c.plan.Root.Dir, Annotations: s.Annotations, Created: time.Now().UTC(),
+		Owner: os.Getuid(), Cgroup: c.group.Dir(), Pid: c.proc.Pid, BootID: sys.BootID()}
+	if c.rec.Start, err = sys.StartTime(c.proc.Pid); err != nil {
+		return fmt.Errorf("start container: the child died without a word: %w", err)
+	}
+	if c.plan.State, err = json.Marshal(c.rec.state(specs.StateCreating)); err != nil {
+		return err
+	}
+	if c.plan.Process.NotifyMessage, err = notifyMessage(&c.plan.Process, s, c.rec.state(specs.StateCreating)); err != nil {
+		return err
+	}
+	return c.proc.Send(func(w io.Writer) error { return enter.WritePlan(w, c.plan) })
+}
+
+// ready answers the child until it waits for the word to go.
+func (c *creation) ready() error {
+	waitFor := 0
+	for _, has := range []bool{c.plan.HooksOutside, c.plan.Process.Terminal, c.gated} {
+		if has {
+			waitFor++
+		}
+	}
+	for range waitFor {
+		letter, f, err := c.proc.Next()
+		if err == io.EOF {
+			return errors.New("start container: the child died without a word")
+		}
+		if err != nil {
+			return err
+		}
+		switch letter {
+		case 'h':
+			err = c.hooks()
+		case 't':
+			err = c.console.take(f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hooks runs those of the runtime's own namespaces, before the container's root is entered.
+func (c *creation) hooks() error {
+	h := c.bundle.spec.Hooks
+	for _, hooks := range [][]specs.Hook{h.Prestart, h.CreateRuntime} { //nolint:staticcheck // prestart is deprecated, and used
+		if err := runHooks(hooks, c.plan.State); err != nil {
+			return err
+		}
+	}
+	return c.proc.Go()
+}
+
+func runHooks(hooks []specs.Hook, state []byte) error {
+	for _, h := range plan.Hooks(hooks) {
+		if err := h.Run(state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes the container known: from here on other commands find it.
+func (c *creation) write() error {
+	if err := c.dir.write(configFile, c.bundle.text); err != nil {
+		return err
+	}
+	text, err := json.Marshal(&c.rec)
+	if err != nil {
+		return err
+	}
+	if err := writePidFile(c.PidFile, c.rec.Pid); err != nil {
+		return err
+	}
+	return c.dir.write(recordFile, text)
+}
+
+// writePidFile writes the number, whole or not at all, without a newline: engines read all of it.
+func writePidFile(path string, pid int) error {
+	if path == "" {
+		return nil
+	}
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.Itoa(os.Getpid()))
+	if err := os.WriteFile(tmp, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		return fmt.Errorf("write pid file: %w", err)
+	}
+	return os.Rename(tmp, path)
+}
+
+// destroy takes back a container that could not be made, as delete would.
+func (c *creation) destroy() {
+	for _, f := range append(c.files, c.config.Join...) {
+		f.Close()
+	}
+	if c.proc != nil {
+		c.proc.Abort()
+	}
+	if c.group.Remove() != nil {
+		c.say("cgroup " + c.group.Dir() + " is left")
+	}
+	if c.dir == nil {
+		return
+	}
+	if c.proc != nil && c.bundle.spec.Hooks != nil {
+		c.poststop()
+	}
+	sys.RemoveAll(c.dir.Name())
+	c.dir.Close()
+}
+
+func (c *creation) poststop() {
+	state, err := json.Marshal(c.rec.state(specs.StateStopped))
+	if err == nil {
+		err = runHooks(c.bundle.spec.Hooks.Poststop, state)
+	}
+	if err != nil {
+		c.say("poststop: " + err.Error())
+	}
+}

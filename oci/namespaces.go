@@ -1,0 +1,108 @@
+package oci
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/plan"
+	"github.com/rl-containers/rl/sys"
+	"github.com/rl-containers/rl/userns"
+)
+
+// order is that in which namespaces are entered: the user namespace gives the right to the others, the mount namespace goes last,
+// since names are looked up in it.
+func order() []specs.LinuxNamespaceType {
+	return []specs.LinuxNamespaceType{specs.UserNamespace, specs.CgroupNamespace, specs.IPCNamespace, specs.UTSNamespace,
+		specs.NetworkNamespace, specs.PIDNamespace, specs.TimeNamespace, specs.MountNamespace}
+}
+
+// isolate fills in the namespaces of the spec: the new ones, those by path, and the id maps.
+func isolate(c *userns.Config, s *specs.Spec) (err error) {
+	c.Namespaces = plan.NamespaceFlags(s)
+	for _, t := range order() {
+		for _, n := range s.Linux.Namespaces {
+			if n.Type != t || n.Path == "" {
+				continue
+			}
+			f, err := openNamespace(n)
+			if err != nil {
+				return err
+			}
+			c.Join = append(c.Join, f)
+		}
+	}
+	c.Same = !plan.HasNew(s, specs.UserNamespace)
+	joinsUser := slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
+	if c.Same && !joinsUser && !privileged() {
+		// As crun does: a user who may not mount gets a user namespace of their own.
+		c.Same = false
+		c.Map, err = idmap.Mine("")
+		return err
+	}
+	if !c.Same {
+		c.Map, err = idmap.Given(ranges(s.Linux.UIDMappings), ranges(s.Linux.GIDMappings))
+	}
+	return err
+}
+
+// privileged: the caller may mount in its own user namespace.
+func privileged() bool {
+	caps, err := sys.Effective()
+	return err == nil && caps&(1<<unix.CAP_SYS_ADMIN) != 0
+}
+
+func ranges(all []specs.LinuxIDMapping) []idmap.Range {
+	var rs []idmap.Range
+	for _, m := range all {
+		rs = append(rs, idmap.Range{Container: m.ContainerID, Host: m.HostID, Size: m.Size})
+	}
+	return rs
+}
+
+// openNamespace opens a namespace by its path and makes sure that it is one of that type.
+func openNamespace(n specs.LinuxNamespace) (*os.File, error) {
+	f, err := os.OpenFile(n.Path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", n.Type, err)
+	}
+	kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
+	if err != nil || uintptr(kind) != plan.NamespaceFlag(n.Type) {
+		f.Close()
+		return nil, fmt.Errorf("namespace %s: %s is no namespace of this type", n.Type, n.Path)
+	}
+	return f, nil
+}
+
+// joinAll are the namespaces of a process that the caller isn't in already.
+func joinAll(pid int) ([]*os.File, error) {
+	var all []*os.File
+	for _, t := range order() {
+		name := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.MountNamespace: "mnt"}[t]
+		if name == "" {
+			name = string(t)
+		}
+		path := "/ns/" + name
+		theirs, err := os.Readlink("/proc/" + strconv.Itoa(pid) + path)
+		if os.IsNotExist(err) {
+			continue // a kernel without this kind
+		}
+		if err != nil {
+			return nil, fmt.Errorf("namespaces of process %d: %w", pid, err)
+		}
+		if ours, _ := os.Readlink("/proc/self" + path); ours == theirs {
+			continue
+		}
+		f, err := os.Open("/proc/" + strconv.Itoa(pid) + path)
+		if err != nil {
+			return nil, fmt.Errorf("namespaces of process %d: %w", pid, err)
+		}
+		all = append(all, f)
+	}
+	return all, nil
+}

@@ -1,0 +1,128 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/sys"
+	"github.com/rl-containers/rl/userns"
+)
+
+// Start lets the process of a created container execute the user's program.
+func (r *Runtime) Start(id string) error {
+	d, rec, err := r.get(id)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.lock(); err != nil {
+		return err
+	}
+	if status := d.status(rec); status != specs.StateCreated {
+		return fmt.Errorf("cannot start a container in the %s state", status)
+	}
+	s, err := d.spec()
+	if err != nil {
+		return err
+	}
+	conn, err := dial(filepath.Join(d.Name(), gateFile))
+	if err != nil {
+		return fmt.Errorf("start container %s: its process doesn't listen: %w", id, err)
+	}
+	p := userns.Resume(conn)
+	defer conn.Close()
+	if err := p.Go(); err != nil {
+		return err
+	}
+	if _, _, err := p.Next(); err != io.EOF {
+		return err
+	}
+	os.Remove(filepath.Join(d.Name(), gateFile))
+	return r.poststart(d, rec, s)
+}
+
+// poststart runs the hooks; when one fails the container is stopped (runtime-spec runtime.md, "Lifecycle", 9).
+func (r *Runtime) poststart(d *dir, rec *record, s *specs.Spec) error {
+	if s.Hooks == nil || len(s.Hooks.Poststart) == 0 {
+		return nil
+	}
+	state, err := json.Marshal(rec.state(specs.StateRunning))
+	if err == nil {
+		err = runHooks(s.Hooks.Poststart, state)
+	}
+	if err == nil {
+		return nil
+	}
+	if p, gone := rec.process(); gone == nil {
+		p.Kill()
+		p.Ended(-1)
+		p.Close()
+	}
+	return errors.Join(fmt.Errorf("poststart: %w", err), r.remove(d, rec))
+}
+
+// Run is Create and Start, and unless detach waits for the end and deletes (unless keep): the program's exit code.
+func (r *Runtime) Run(o CreateOptions, detach, keep bool) (code int, err error) {
+	c := &creation{Runtime: r, CreateOptions: o, attached: !detach}
+	// The kernel tells SIGCHLD and the end of children to this process only.
+	signals := make(chan os.Signal, 64)
+	if !detach {
+		signal.Notify(signals)
+	}
+	if err := c.make(); err != nil {
+		c.destroy()
+		return 0, err
+	}
+	defer c.dir.Close()
+	err = c.proc.Go()
+	if err == nil {
+		_, _, err = c.proc.Next()
+	}
+	if err != io.EOF {
+		c.destroy()
+		return 0, err
+	}
+	if err := r.poststart(c.dir, &c.rec, c.bundle.spec); err != nil || detach {
+		return 0, err
+	}
+	code, err = c.wait(signals)
+	if keep || err != nil {
+		return code, err
+	}
+	return code, r.remove(c.dir, &c.rec)
+}
+
+// wait passes signals and bytes until the process ends.
+func (c *creation) wait(signals <-chan os.Signal) (int, error) {
+	return attend(c.proc, c.console, signals)
+}
+
+func attend(p *userns.Process, console *console, signals <-chan os.Signal) (int, error) {
+	console.pump()
+	go pass(p.Process, signals)
+	status, err := p.Wait()
+	if err != nil {
+		return 0, fmt.Errorf("wait for container: %w", err)
+	}
+	console.finish()
+	return exitCode(status), nil
+}
+
+func pass(p *sys.Process, signals <-chan os.Signal) {
+	for s := range signals {
+		switch s {
+		case unix.SIGCHLD, unix.SIGURG, unix.SIGWINCH, unix.SIGPIPE: // of this process, not for the program
+		default:
+			p.Signal(s.(syscall.Signal))
+		}
+	}
+}

@@ -81,7 +81,7 @@ func bash(list []words) string {
 		}
 		b.WriteString(w.verb.name)
 	}
-	b.WriteString("'\n\telse\n\t\tcase $verb in\n")
+	fmt.Fprintf(&b, "'\n\telif [ \"$verb\" = oci ] && [ \"$COMP_CWORD\" = 2 ]; then\n\t\twords='%s'\n\telse\n\t\tcase $verb in\n", ociWords())
 	for _, w := range list {
 		fmt.Fprintf(&b, "\t\t%s) words='%s' ;;\n", w.verb.name, strings.Join(w.flags(), " "))
 	}
@@ -100,6 +100,18 @@ func bash(list []words) string {
 complete -F _rl rl
 `)
 	return b.String()
+}
+
+// ociWords are what can follow rl oci.
+func ociWords() string {
+	var all []string
+	for _, f := range ociGlobalFlags() {
+		all = append(all, "--"+f.name)
+	}
+	for _, v := range ociVerbs() {
+		all = append(all, v.name)
+	}
+	return strings.Join(all, " ")
 }
 
 func fish(list []words) string {
@@ -123,6 +135,7 @@ func fish(list []words) string {
 			b.WriteString("\n")
 		}
 	}
+	fmt.Fprintf(&b, "complete -c rl -n '__fish_seen_subcommand_from oci' -a '%s'\n", ociWords())
 	b.WriteString("complete -c rl -n '__fish_seen_subcommand_from run rmi' -f -a \"tiny (rl images --noheading --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)\"\ncomplete -c rl -n '__fish_seen_subcommand_from rm' -f -a '(rl ps -aq 2>/dev/null)'\n")
 	return b.String()
 }

@@ -28,7 +28,11 @@ func main() {
 	err := sys.SealFds(3)
 	if err == nil {
 		container.Version = version
-		err = dispatch(os.Args[1:])
+		args := os.Args[1:]
+		if isEngine(os.Args[0]) {
+			args = append([]string{"oci"}, args...)
+		}
+		err = dispatch(args)
 	}
 	os.Exit(report(err))
 }

@@ -28,7 +28,13 @@ func (c *ManCmd) Run() error {
 	all := ".TH RL 1\n.SH NAME\nrl \\- run containers without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n[flags]\n.SH COMMANDS\n"
 	for _, w := range list {
 		all += ".TP\n.BR rl-" + w.verb.name + " (1)\n" + roff(w.verb.help) + ".\n"
-		if err := os.WriteFile(filepath.Join(c.Dir, "rl-"+w.verb.name+".1"), []byte(page(w)), 0o644); err != nil {
+		text := page(w)
+		if w.verb.name == "oci" {
+			if text, err = ociPage(w.verb.help); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(filepath.Join(c.Dir, "rl-"+w.verb.name+".1"), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
@@ -53,6 +59,35 @@ func page(w words) string {
 	}
 	b.WriteString(".SH SEE ALSO\n.BR rl (1)\n")
 	return b.String()
+}
+
+// ociPage is the page of the OCI runtime: the flags before the command, then each command with its own.
+func ociPage(help string) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, ".TH RL-OCI 1\n.SH NAME\nrl-oci \\- %s\n.SH SYNOPSIS\n.B rl-oci\n[flags]\n.I COMMAND\n[flags] CONTAINER\n.PP\n.B rl oci\nis the same.\n.SH OPTIONS\n", roff(help))
+	for _, f := range ociGlobalFlags() {
+		name, value, _ := strings.Cut(f.text(), " ")
+		fmt.Fprintf(&b, ".TP\n\\fB%s\\fR \\fI%s\\fR\n%s\n", roff(name), roff(value), roff(f.help))
+	}
+	b.WriteString(".SH COMMANDS\n")
+	for _, v := range ociVerbs() {
+		parser, err := v.parser(v.command())
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, ".SS %s", v.name)
+		for _, p := range parser.Model.Positional {
+			fmt.Fprintf(&b, " %s", roff(p.Summary()))
+		}
+		fmt.Fprintf(&b, "\n%s.\n", roff(v.help))
+		for _, f := range parser.Model.Flags {
+			if !f.Hidden && f.Name != "help" {
+				fmt.Fprintf(&b, ".TP\n%s\n%s\n", signature(f), roff(f.Help))
+			}
+		}
+	}
+	b.WriteString(".SH EXIT STATUS\nOf run and exec that of the program, 128+n when signal n ended it. 1 is a failure, of exec 255.\n.SH SEE ALSO\n.BR rl (1)\n")
+	return b.String(), nil
 }
 
 func signature(f *kong.Flag) string {

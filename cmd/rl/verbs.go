@@ -32,6 +32,7 @@ func commands() []verb {
 		{"load", "Load images from an archive or a directory", func() command { return new(LoadCmd) }},
 		{"import", "Make an image of a root file system's tar archive", func() command { return new(ImportCmd) }},
 		{"doctor", "Check this machine: what works, what rl does about the rest, what to type", func() command { return new(DoctorCmd) }},
+		{"oci", "Be the OCI runtime of podman, buildah or containerd", func() command { return new(OciCmd) }},
 		{"info", "Show the facts of this installation", func() command { return new(InfoCmd) }},
 		{"version", "Show the version", func() command { return new(VersionCmd) }},
 		{"completion", "Print the completion script of a shell", func() command { return new(CompletionCmd) }},
@@ -53,6 +54,8 @@ func dispatch(args []string) error {
 	case "--help", "-h":
 		overview(os.Stdout)
 		return nil
+	case "oci":
+		return runOCI(args[1:])
 	}
 	all := commands()
 	for i := range all {

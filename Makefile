@@ -15,6 +15,8 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLA
 # Where shells look for completions (bash-completion's and fish's own documentation).
 BASH := share/bash-completion/completions
 FISH := share/fish/vendor_completions.d
+# What an administrator or a user may link into containers.conf.d, for podman to know rl-oci.
+CONF := share/rl/containers.conf.d
 
 export GO TAGS VERSION
 
@@ -55,17 +57,19 @@ bench:
 	hack/bench/bench
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(FISH)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(FISH) $(DESTDIR)$(PREFIX)/$(CONF)
 	install -m 0755 bin/rl $(DESTDIR)$(PREFIX)/bin/rl
+	ln -sf rl $(DESTDIR)$(PREFIX)/bin/rl-oci
 	install -m 0755 bin/rl-image bin/rl-tiny $(DESTDIR)$(PREFIX)/libexec/rl/
 	bin/rl man $(DESTDIR)$(PREFIX)/share/man/man1
 	bin/rl completion bash >$(DESTDIR)$(PREFIX)/$(BASH)/rl
 	bin/rl completion fish >$(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
+	sed 's|@PREFIX@|$(PREFIX)|' docs/rl-oci.conf >$(DESTDIR)$(PREFIX)/$(CONF)/rl-oci.conf
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/rl $(DESTDIR)$(PREFIX)/share/man/man1/rl.1 $(DESTDIR)$(PREFIX)/share/man/man1/rl-*.1
+	rm -f $(DESTDIR)$(PREFIX)/bin/rl $(DESTDIR)$(PREFIX)/bin/rl-oci $(DESTDIR)$(PREFIX)/share/man/man1/rl.1 $(DESTDIR)$(PREFIX)/share/man/man1/rl-*.1
 	rm -f $(DESTDIR)$(PREFIX)/$(BASH)/rl $(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
-	rm -rf $(DESTDIR)$(PREFIX)/libexec/rl
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/share/rl
 
 clean:
 	rm -rf bin

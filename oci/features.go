@@ -16,12 +16,12 @@ const versionMin = "1.0.0"
 // versionKey is the annotation that tells rl's version.
 const versionKey = "io.github.rl-containers.rl.version"
 
-// mountOptions are the options of mounts that are rl's to know (runtime-spec config.md, "Linux mount options"); all others go
-// to the file system. acl and noacl are left to it, as in runc.
-const mountOptions = "async atime bind defaults dev diratime dirsync exec idmap iversion lazytime loud mand noatime nodev " +
-	"nodiratime noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev " +
-	"rdiratime relatime remount rexec ridmap rnoatime rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid " +
-	"rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent " +
+// mountOptions are the options of mounts that aren't a file system's own (runtime-spec config.md, "Linux mount options"). Of
+// those of the spec, idmap and ridmap are missing, which need privileges on the source's file system, remount, since each mount
+// is made once, and acl, noacl, iversion and noiversion, which are for the file system to know.
+const mountOptions = "async atime bind defaults dev diratime dirsync exec lazytime loud mand noatime nodev nodiratime noexec " +
+	"nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev rdiratime relatime rexec " +
+	"rnoatime rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent " +
 	"slave strictatime suid symfollow sync tmpcopyup unbindable"
 
 // Features is what `features` prints (runtime-spec features.md): what this program can do, not what this machine lets it do.
@@ -40,7 +40,7 @@ func Features(version string) *features.Features {
 			Apparmor:        &features.Apparmor{Enabled: new(true)},
 			Selinux:         &features.Selinux{Enabled: new(true)},
 			IntelRdt:        &features.IntelRdt{Enabled: new(false)},
-			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: new(true)}},
+			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: new(false)}},
 			NetDevices:      &features.NetDevices{Enabled: new(false)},
 		},
 		Annotations: map[string]string{versionKey: version},

@@ -8,6 +8,9 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
+
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/plan"
 )
 
 func TestFeatures(t *testing.T) {
@@ -47,6 +50,27 @@ func TestFeatures(t *testing.T) {
 		slices.Sort(sorted)
 		if len(slices.Compact(sorted)) != len(list.got) {
 			t.Errorf("%s: one comes twice: %q", name, list.got)
+		}
+	}
+}
+
+// TestMountOptions: what is listed is not taken for an option of the file system, but for those that fsconfig(2) knows for all.
+func TestMountOptions(t *testing.T) {
+	for _, word := range Features("").MountOptions {
+		mount := specs.Mount{Destination: "/m", Type: "tmpfs", Source: "/", Options: []string{word}}
+		p, err := plan.Compile(&specs.Spec{Mounts: []specs.Mount{mount}, Linux: &specs.Linux{}}, idmap.Map{}, plan.Options{Exact: true})
+		if err != nil {
+			t.Errorf("%s: %v", word, err)
+			continue
+		}
+		for _, m := range p.Mounts {
+			for _, o := range m.Options {
+				switch o.Key {
+				case "sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand": // vfs_parse_sb_flag (fs/fs_context.c)
+				default:
+					t.Errorf("%s goes to the file system", o.Key)
+				}
+			}
 		}
 	}
 }

@@ -90,7 +90,6 @@ func pass(gate int) error {
 	if err := sys.Send(Sock, 'r'); err != nil {
 		return err
 	}
-	unix.Close(Sock)
 	for {
 		fd, _, err := unix.Accept4(gate, unix.SOCK_CLOEXEC)
 		if err == unix.EINTR || err == unix.ECONNABORTED {

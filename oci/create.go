@@ -103,7 +103,8 @@ func (c *creation) compile() (err error) {
 		c.plan.Process.StartHooks = plan.Hooks(s.Hooks.StartContainer)
 	}
 	c.plan.NewTime, c.plan.TimeOffsets = plan.HasNew(s, specs.TimeNamespace), timeOffsets(s)
-	return complete(&c.plan.Process, s.Process, s, c.config)
+	noGroups := setgroupsDenied("self") || !c.config.Same && c.config.Map.NoGroups()
+	return complete(&c.plan.Process, s.Process, s, noGroups)
 }
 
 func (c *creation) openDir() (err error) {

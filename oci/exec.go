@@ -84,7 +84,7 @@ func (c *creation) exec(o ExecOptions, rec *record) (err error) {
 		return err
 	}
 	c.plan = &enter.Plan{Enter: true, Process: p}
-	if err := complete(&c.plan.Process, s.Process, s, c.config); err != nil {
+	if err := complete(&c.plan.Process, s.Process, s, setgroupsDenied(strconv.Itoa(rec.Pid))); err != nil {
 		return err
 	}
 	if err := c.affinity(s.Process); err != nil {

@@ -17,18 +17,16 @@ import (
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/seccomp"
 	"github.com/rl-containers/rl/sys"
-	"github.com/rl-containers/rl/userns"
 )
 
 // complete adds what package plan leaves open: credentials, seccomp, scheduling.
-func complete(p *enter.Process, s *specs.Process, c *specs.Spec, config userns.Config) (err error) {
-	p.Detached = true
+func complete(p *enter.Process, s *specs.Process, c *specs.Spec, noGroups bool) (err error) {
+	p.Detached, p.NoGroups = true, noGroups
 	p.IDs = &enter.IDs{UID: int(s.User.UID), GID: int(s.User.GID)}
 	for _, g := range s.User.AdditionalGids {
 		p.IDs.Groups = append(p.IDs.Groups, int(g))
 	}
 	p.Umask = s.User.Umask
-	p.NoGroups = config.Map.NoGroups() && !config.Same || setgroupsDenied()
 	if p.NoGroups && len(p.IDs.Groups) > 0 {
 		return hint.Errorf("map ids by newuidmap: linux.uidMappings with your subordinate ranges", "process.user.additionalGids: setgroups(2) is denied in this user namespace")
 	}
@@ -44,8 +42,9 @@ func complete(p *enter.Process, s *specs.Process, c *specs.Spec, config userns.C
 	return addSeccomp(p, c.Linux.Seccomp)
 }
 
-func setgroupsDenied() bool {
-	b, err := os.ReadFile("/proc/self/setgroups")
+// setgroupsDenied looks at the user namespace of a process: a number, or self.
+func setgroupsDenied(process string) bool {
+	b, err := os.ReadFile("/proc/" + process + "/setgroups")
 	return err == nil && strings.TrimSpace(string(b)) == "deny"
 }
 

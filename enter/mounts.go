@@ -98,6 +98,9 @@ func (b *builder) detached(m *Mount, source int) (fd int, file bool, err error) 
 		if err != nil && m.Fallback != "" && refused(err) {
 			fd, err = bindInstead(m)
 		}
+		if err == nil && m.Propagation != 0 {
+			err = setPropagation(fd, m)
+		}
 		return fd, false, err
 	case File:
 		if source, err = b.scratchFile(m.Source); err != nil {
@@ -108,6 +111,13 @@ func (b *builder) detached(m *Mount, source int) (fd int, file bool, err error) 
 	if err := unix.Fstat(source, &st); err != nil {
 		return -1, false, err
 	}
+	// The copy is made now: the order of the mounts, which programs see in mountinfo, is that in which they are made.
+	handle := source
+	source, err = sys.CloneTree(handle, "", m.Recursive)
+	unix.Close(handle)
+	if err != nil {
+		return -1, false, explainSource(*m, err)
+	}
 	if m.Device != 0 && (st.Rdev != m.Device || st.Mode&unix.S_IFMT != m.Mode&unix.S_IFMT) {
 		return -1, false, fmt.Errorf("%s of this machine is another device than %d:%d", m.Source, unix.Major(m.Device), unix.Minor(m.Device))
 	}
@@ -117,16 +127,30 @@ func (b *builder) detached(m *Mount, source int) (fd int, file bool, err error) 
 		}
 	}
 	if m.Attr|m.Clear != 0 {
-		if err := sys.SetAttr(source, m.Attr, m.Clear, 0, m.Recursive && !m.Shallow); err != nil {
+		if err := setAttr(source, m); err != nil {
 			return -1, false, explainAttr(err)
 		}
 	}
 	if m.Propagation != 0 {
-		if err := sys.SetAttr(source, 0, 0, m.Propagation&^unix.MS_REC, m.Recursive && !m.Shallow || m.Propagation&unix.MS_REC != 0); err != nil {
+		if err := setPropagation(source, m); err != nil {
 			return -1, false, explainAttr(err)
 		}
 	}
 	return source, st.Mode&unix.S_IFMT != unix.S_IFDIR, nil
+}
+
+// setAttr changes a bind mount. When access times are recorded belongs to whoever mounted the source: in a user namespace the
+// kernel locks it (mount_namespaces(7), "Restrictions on mount namespaces"), and it stays as it is.
+func setAttr(fd int, m *Mount) error {
+	err := sys.SetAttr(fd, m.Attr, m.Clear, 0, m.Recursive && !m.Shallow)
+	if rest := m.Attr &^ unix.MOUNT_ATTR__ATIME; errors.Is(err, unix.EPERM) && rest != m.Attr {
+		err = sys.SetAttr(fd, rest, m.Clear, 0, m.Recursive && !m.Shallow)
+	}
+	return err
+}
+
+func setPropagation(fd int, m *Mount) error {
+	return sys.SetAttr(fd, 0, 0, m.Propagation&^unix.MS_REC, m.Recursive && !m.Shallow || m.Propagation&unix.MS_REC != 0)
 }
 
 // bindInstead takes the host's own, read-only, for a file system that this namespace may not have an instance of.
@@ -177,7 +201,7 @@ func (b *builder) node(m *Mount) error {
 	if m.Mode&unix.S_IFMT == unix.S_IFIFO {
 		return os.NewSyscallError("mknod", err)
 	}
-	source, err := sys.CloneTree(unix.AT_FDCWD, m.Source, false)
+	source, err := openSource(m.Source)
 	if err != nil {
 		return hint.With(err, "without root a device can only be shown as the host has it")
 	}
@@ -204,7 +228,7 @@ func (b *builder) scratchFile(name string) (int, error) {
 	if _, err := f.Write(b.plan.Files[name]); err != nil {
 		return -1, err
 	}
-	return sys.CloneTree(b.scratch, name, false)
+	return unix.Openat(b.scratch, name, unix.O_PATH|unix.O_CLOEXEC, 0)
 }
 
 func (b *builder) link(m *Mount) error {

@@ -16,7 +16,7 @@ import (
 // builder holds the handles from which the root file system is put together.
 type builder struct {
 	plan    *Plan
-	sources []int // detached copies for the Bind mounts, by index of Plan.Mounts
+	sources []int // handles of what the Bind mounts show, by index of Plan.Mounts
 	root    *sys.Root
 	scratch int // a small tmpfs for Plan.Files and for the masks
 }
@@ -31,7 +31,7 @@ func (b *builder) openSources() (err error) {
 		if m.Kind != Bind {
 			continue
 		}
-		b.sources[i], err = sys.CloneTree(unix.AT_FDCWD, m.Source, m.Recursive)
+		b.sources[i], err = openSource(m.Source)
 		if err != nil && m.Optional != "" {
 			b.sources[i], err = missing, nil
 		}
@@ -40,6 +40,14 @@ func (b *builder) openSources() (err error) {
 		}
 	}
 	return nil
+}
+
+func openSource(path string) (int, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "bind", Path: path, Err: err}
+	}
+	return fd, nil
 }
 
 func explainSource(m Mount, err error) error {

@@ -28,13 +28,17 @@ func run(plan *Plan) error {
 		return err
 	}
 	p.Env = setEnv(p.Env, "HOME", id.home)
-	if err := prepare(root, plan, id); err != nil {
+	cwd, err := openWorkdir(root, plan)
+	if err != nil {
+		return err
+	}
+	if err := prepare(p, id); err != nil {
 		return err
 	}
 	if err := dropRights(p, id); err != nil {
 		return err
 	}
-	if err := workdir(p.Cwd); err != nil {
+	if err := workdir(p.Cwd, cwd); err != nil {
 		return err
 	}
 	exe, err := find(p)
@@ -55,26 +59,32 @@ func run(plan *Plan) error {
 	return execute(p, exe)
 }
 
-// workdir changes to the working directory, and makes sure that it is one of the container: a name like /proc/self/fd/7 may
-// lead elsewhere (CVE-2024-21626), and getcwd(2) tells of a directory that can't be reached from the root.
-func workdir(dir string) error {
-	if err := unix.Chdir(dir); err != nil {
-		return hint.With(fmt.Errorf("change to working directory %s: %w", dir, err), "-w must name a directory that the user of the container can enter")
+// openWorkdir opens the working directory below the root, no magic link followed: a name like /proc/self/fd/7 could lead out of
+// it (CVE-2024-21626). A missing one is made, as docker and runc do, unless the container runs already.
+func openWorkdir(root *sys.Root, plan *Plan) (int, error) {
+	cwd := plan.Process.Cwd
+	open := func() (int, error) { return root.Target(cwd, false) }
+	if plan.Enter {
+		open = func() (int, error) { return root.Open(cwd, unix.O_PATH|unix.O_DIRECTORY, 0) }
 	}
-	if at, err := unix.Getwd(); err != nil || !path.IsAbs(at) {
-		return hint.Errorf("-w must name a directory inside the container", "working directory %s is outside of the container", dir)
+	fd, err := open()
+	if err != nil {
+		return -1, hint.With(fmt.Errorf("working directory %s: %w", cwd, err), "-w must name a directory of the container")
+	}
+	return fd, nil
+}
+
+// workdir changes to the directory behind fd, as the user.
+func workdir(name string, fd int) error {
+	defer unix.Close(fd)
+	if err := unix.Fchdir(fd); err != nil {
+		return hint.With(fmt.Errorf("change to working directory %s: %w", name, err), "-w must name a directory that the user of the container can enter")
 	}
 	return nil
 }
 
 // prepare does what still needs the rights of the container's root.
-func prepare(root *sys.Root, plan *Plan, id *identity) error {
-	p := &plan.Process
-	if !plan.Enter {
-		if err := makeWorkdir(root, p); err != nil {
-			return err
-		}
-	}
+func prepare(p *Process, id *identity) error {
 	for _, l := range p.Rlimits {
 		if err := setRlimit(l); err != nil {
 			return err
@@ -94,18 +104,6 @@ func prepare(root *sys.Root, plan *Plan, id *identity) error {
 		}
 	}
 	return p.Scheduling.Apply()
-}
-
-// makeWorkdir makes a missing working directory, as docker and runc do.
-func makeWorkdir(root *sys.Root, p *Process) error {
-	fd, err := root.Target(p.Cwd, false)
-	if err != nil && p.IDs == nil {
-		return fmt.Errorf("make working directory: %w", err)
-	}
-	if err == nil {
-		unix.Close(fd)
-	}
-	return nil
 }
 
 // ownStdio gives pipes and the terminal to the user, so that a program that is not root can open /dev/stdout again. Files
@@ -210,6 +208,9 @@ func stayTied() error {
 
 // find resolves the program as execvp(3) does, with docker's exit codes: 127 not found, 126 can't be executed.
 func find(p *Process) (string, error) {
+	if len(p.Args) == 0 {
+		return "", nil
+	}
 	name := p.Args[0]
 	if strings.Contains(name, "/") {
 		return name, check(name)
@@ -262,6 +263,9 @@ func check(name string) error {
 
 // execute is the end of rl in this process.
 func execute(p *Process, exe string) error {
+	if len(p.Args) == 0 {
+		return errors.New("there is no process to start: process is not set")
+	}
 	args, fd := p.Args, -1
 	if p.Init {
 		var err error

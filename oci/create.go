@@ -202,7 +202,8 @@ func (c *creation) send() (err error) {
 	if c.rec.Start, err = sys.StartTime(c.proc.Pid); err != nil {
 		return fmt.Errorf("start container: the child died without a word: %w", err)
 	}
-	if c.plan.State, err = json.Marshal(c.rec.state(specs.StateCreating)); err != nil {
+	// "created" for the hooks before it is, as crun says and runtime-tools wants: what they look at is made.
+	if c.plan.State, err = json.Marshal(c.rec.state(specs.StateCreated)); err != nil {
 		return err
 	}
 	if c.plan.Process.NotifyMessage, err = notifyMessage(&c.plan.Process, s, c.rec.state(specs.StateCreating)); err != nil {

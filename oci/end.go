@@ -88,7 +88,7 @@ func (r *Runtime) Delete(id string, force bool) error {
 		return sys.RemoveAll(d.Name())
 	}
 	if status := d.status(rec); status != specs.StateStopped {
-		if !force && status != specs.StateCreated {
+		if !force {
 			return hint.Errorf("kill it first, or delete --force", "cannot delete container %s that is not stopped: %s", id, status)
 		}
 		r.kill(d, rec)

@@ -60,9 +60,6 @@ func labels(p *enter.Process, c *specs.Spec) error {
 	if p.Label != "" && !enabled("/sys/fs/selinux/enforce", "") {
 		return hint.Errorf("leave process.selinuxLabel out", "SELinux label %s: this kernel runs without SELinux", p.Label)
 	}
-	if l := c.Linux.MountLabel; l != "" && !enabled("/sys/fs/selinux/enforce", "") {
-		return hint.Errorf("leave linux.mountLabel out", "mount label %s: this kernel runs without SELinux", l)
-	}
 	return nil
 }
 

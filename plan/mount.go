@@ -137,6 +137,9 @@ func mount(m specs.Mount, ids idmap.Map, o Options) (e enter.Mount, err error) {
 		}
 		// As runc: a relative destination is one below the root.
 		e.Target = filepath.Join("/", m.Destination)
+		if m.Source != "" && !isBind(m) {
+			e.Options = []sys.Option{{Key: "source", Value: m.Source}}
+		}
 	}
 	bind := isBind(m)
 	if bind {
@@ -223,16 +226,14 @@ func adaptBind(e enter.Mount, o Options) enter.Mount {
 
 // adapt fits a new file system to what this user namespace may have.
 func adapt(e *enter.Mount, ids idmap.Map) {
-	if e.Propagation != 0 {
-		e.Propagation = 0 // a new mount is private
-	}
 	switch e.FS {
 	case "proc":
 		e.NoLink, e.Fallback = true, "/proc"
 	case "sysfs":
 		e.NoLink, e.Fallback = true, "/sys"
 	case "cgroup", "cgroup2":
-		e.FS, e.Options = "cgroup2", nil
+		e.FS = "cgroup2"
+		e.Options = slices.DeleteFunc(e.Options, func(o sys.Option) bool { return o.Key != "source" })
 		e.Optional = "no cgroup v2 here"
 	case "mqueue":
 		e.Optional = "no POSIX message queues in this kernel"

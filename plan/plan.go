@@ -4,8 +4,8 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -112,7 +112,9 @@ func Process(s *specs.Process) (p enter.Process, err error) {
 	p = enter.Process{Args: s.Args, Env: s.Env, Cwd: s.Cwd, NoNewPrivs: s.NoNewPrivileges, Terminal: s.Terminal,
 		Label: s.SelinuxLabel, Apparmor: s.ApparmorProfile}
 	if s.Capabilities != nil {
-		p.Caps = caps(s.Capabilities)
+		if p.Caps, err = caps(s.Capabilities); err != nil {
+			return p, fmt.Errorf("process.capabilities: %w", err)
+		}
 	}
 	if s.ConsoleSize != nil {
 		p.ConsoleSize = &[2]uint16{uint16(s.ConsoleSize.Height), uint16(s.ConsoleSize.Width)}
@@ -127,17 +129,19 @@ func Process(s *specs.Process) (p enter.Process, err error) {
 	return p, nil
 }
 
-// caps are the sets of the spec; names that aren't known are left out, as runc does: they are of a newer kernel.
-func caps(c *specs.LinuxCapabilities) sys.Caps {
-	set := func(names []string) (all uint64) {
-		for _, name := range names {
-			s, _ := spec.CapSet([]string{strings.ToUpper(name)})
-			all |= s
+// caps are the sets of the spec. A name that isn't known is an error: runc and crun go on without it, and nobody notices the
+// misspelt one.
+func caps(c *specs.LinuxCapabilities) (all sys.Caps, err error) {
+	for _, set := range []struct {
+		to    *uint64
+		names []string
+	}{{&all.Bounding, c.Bounding}, {&all.Effective, c.Effective}, {&all.Permitted, c.Permitted}, {&all.Inheritable, c.Inheritable}, {&all.Ambient, c.Ambient}} {
+		var unknown []string
+		if *set.to, unknown = spec.CapSet(set.names); len(unknown) > 0 {
+			return all, fmt.Errorf("unknown capability %q", unknown[0])
 		}
-		return all
 	}
-	return sys.Caps{Bounding: set(c.Bounding), Effective: set(c.Effective), Permitted: set(c.Permitted),
-		Inheritable: set(c.Inheritable), Ambient: set(c.Ambient)}
+	return all, nil
 }
 
 // rlimitType is the number of a name of getrlimit(2).

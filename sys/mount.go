@@ -21,7 +21,10 @@ func NewMount(fstype string, options []Option, attr int) (int, error) {
 	}
 	defer unix.Close(ctx)
 	// The name that mountinfo shows for the source.
-	for _, o := range append([]Option{{"source", fstype}}, options...) {
+	if len(options) == 0 || options[0].Key != "source" {
+		options = append([]Option{{"source", fstype}}, options...)
+	}
+	for _, o := range options {
 		if o.Value == "" {
 			err = unix.FsconfigSetFlag(ctx, o.Key)
 		} else {

@@ -63,6 +63,7 @@ func enter() error {
 		b.configure,
 		b.hide,
 		b.openTerminal,
+		b.makeWorkdir,
 		b.label, // while /proc is the host's
 		b.pivot,
 	}

@@ -31,6 +31,9 @@ func (b *builder) mountAll() error {
 
 // refused: the kernel doesn't let this user namespace do it, or doesn't have it.
 func refused(err error) bool {
+	if errors.Is(err, sys.ErrOption) {
+		return false
+	}
 	for _, e := range []unix.Errno{unix.EPERM, unix.EACCES, unix.EBUSY, unix.ENODEV, unix.EINVAL, unix.ENOSYS} {
 		if errors.Is(err, e) {
 			return true
@@ -63,6 +66,9 @@ func (b *builder) mount(m *Mount, source int) error {
 		return nil
 	}
 	copied := m.CopyUp && b.isDir(m.Target)
+	if m.KeepMode {
+		m.Options = append(m.Options, b.modeOf(m.Target)...)
+	}
 	fd, file, err := b.detached(m, source)
 	if err != nil {
 		return err
@@ -79,6 +85,19 @@ func (b *builder) mount(m *Mount, source int) error {
 		}
 	}
 	return sys.Attach(fd, target)
+}
+
+func (b *builder) modeOf(name string) []sys.Option {
+	fd, err := b.root.Open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return nil
+	}
+	return []sys.Option{{Key: "mode", Value: strconv.FormatUint(uint64(st.Mode&0o7777), 8)}}
 }
 
 func (b *builder) isDir(name string) bool {

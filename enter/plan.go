@@ -117,6 +117,8 @@ type Mount struct {
 	// Fallback is a path of the host that is bound, read-only, when the kernel refuses a new instance: a proc without a pid
 	// namespace, a sysfs without a network namespace.
 	Fallback string `json:",omitempty"`
+	// KeepMode gives a new tmpfs the mode of the directory that it covers.
+	KeepMode bool `json:",omitempty"`
 	// NoLink refuses a symlink at Target: the paths that are masked below it would be those of another directory (CVE-2019-19921,
 	// CVE-2023-27561).
 	NoLink bool `json:",omitempty"`

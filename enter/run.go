@@ -28,7 +28,7 @@ func run(plan *Plan) error {
 		return err
 	}
 	p.Env = setEnv(p.Env, "HOME", id.home)
-	cwd, err := openWorkdir(root, plan)
+	cwd, err := openWorkdir(root, p.Cwd)
 	if err != nil {
 		return err
 	}
@@ -59,17 +59,21 @@ func run(plan *Plan) error {
 	return execute(p, exe)
 }
 
-// openWorkdir opens the working directory below the root, no magic link followed: a name like /proc/self/fd/7 could lead out of
-// it (CVE-2024-21626). A missing one is made, as docker and runc do, unless the container runs already.
-func openWorkdir(root *sys.Root, plan *Plan) (int, error) {
-	cwd := plan.Process.Cwd
-	open := func() (int, error) { return root.Target(cwd, false) }
-	if plan.Enter {
-		open = func() (int, error) { return root.Open(cwd, unix.O_PATH|unix.O_DIRECTORY, 0) }
+// makeWorkdir makes a missing working directory, as docker and runc do, while the root file system can still be written to. Whether
+// that worked shows when it is opened.
+func (b *builder) makeWorkdir() error {
+	if fd, err := b.root.Target(b.plan.Process.Cwd, false); err == nil {
+		unix.Close(fd)
 	}
-	fd, err := open()
+	return nil
+}
+
+// openWorkdir opens the working directory below the root, no magic link followed: a name like /proc/self/fd/7 could lead out of
+// it (CVE-2024-21626).
+func openWorkdir(root *sys.Root, cwd string) (int, error) {
+	fd, err := root.Open(cwd, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return -1, hint.With(fmt.Errorf("working directory %s: %w", cwd, err), "-w must name a directory of the container")
+		return -1, hint.With(fmt.Errorf("chdir to working directory %s: %w", cwd, err), "it must be a directory of the container (-w, process.cwd)")
 	}
 	return fd, nil
 }
@@ -78,7 +82,7 @@ func openWorkdir(root *sys.Root, plan *Plan) (int, error) {
 func workdir(name string, fd int) error {
 	defer unix.Close(fd)
 	if err := unix.Fchdir(fd); err != nil {
-		return hint.With(fmt.Errorf("change to working directory %s: %w", name, err), "-w must name a directory that the user of the container can enter")
+		return hint.With(fmt.Errorf("chdir to working directory %s: %w", name, err), "-w must name a directory that the user of the container can enter")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -103,8 +104,16 @@ func (c *creation) compile() (err error) {
 		c.plan.Process.StartHooks = plan.Hooks(s.Hooks.StartContainer)
 	}
 	c.plan.NewTime, c.plan.TimeOffsets = plan.HasNew(s, specs.TimeNamespace), timeOffsets(s)
+	policy, err := memoryPolicyOf(c.bundle.text)
+	if err != nil {
+		return err
+	}
 	noGroups := setgroupsDenied("self") || !c.config.Same && c.config.Map.NoGroups()
-	return complete(&c.plan.Process, s.Process, s, noGroups)
+	if err := complete(&c.plan.Process, s.Process, s, noGroups); err != nil {
+		return err
+	}
+	c.plan.Process.Scheduling.Memory = policy
+	return nil
 }
 
 func (c *creation) openDir() (err error) {
@@ -139,7 +148,7 @@ func (c *creation) openExtras() error {
 		}
 		p.Gate = c.give(gate)
 	}
-	return c.giveProcess(p, c.bundle.spec, c.PreserveFds)
+	return c.giveProcess(p, c.bundle.spec, c.PreserveFds+c.listenFds(p))
 }
 
 // give adds a file to the child's descriptors and returns its number there.
@@ -149,6 +158,16 @@ func (c *creation) give(f *os.File) int {
 	return enter.Sock + len(c.config.Extra)
 }
 
+// listenFds is how many sockets a service manager has passed (sd_listen_fds(3)), and passes the news on.
+func (c *creation) listenFds(p *enter.Process) int {
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || n <= 0 || n > c.Inherited {
+		return 0
+	}
+	p.Env = append(slices.Clip(p.Env), "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
+	return n
+}
+
 func (c *creation) giveProcess(p *enter.Process, s *specs.Spec, preserve int) error {
 	if p.Notify != 0 {
 		agent, err := dial(s.Linux.Seccomp.ListenerPath)
@@ -156,6 +175,9 @@ func (c *creation) giveProcess(p *enter.Process, s *specs.Spec, preserve int) er
 			return fmt.Errorf("connect to seccomp agent %s: %w", s.Linux.Seccomp.ListenerPath, err)
 		}
 		p.Notify = c.give(agent)
+	}
+	if preserve > c.Inherited {
+		return fmt.Errorf("--preserve-fds and LISTEN_FDS: %d descriptors to pass, %d are open from 3 on", preserve, c.Inherited)
 	}
 	for fd := range preserve {
 		dup, err := unix.FcntlInt(uintptr(3+fd), unix.F_DUPFD_CLOEXEC, 3)

@@ -93,7 +93,7 @@ func (c *creation) exec(o ExecOptions, rec *record) (err error) {
 	if err := c.joinCgroup(rec, o.Cgroup); err != nil {
 		return err
 	}
-	if err := c.giveProcess(&c.plan.Process, s, o.PreserveFds); err != nil {
+	if err := c.giveProcess(&c.plan.Process, s, o.PreserveFds+c.listenFds(&c.plan.Process)); err != nil {
 		return err
 	}
 	c.rec = *rec
@@ -147,7 +147,7 @@ func (o *ExecOptions) process(own *specs.Process) (*specs.Process, error) {
 	}
 	p := *own
 	p.Args, p.Terminal = o.Args, o.TTY
-	p.Env = slices.Concat(p.Env, o.Env)
+	p.Env = override(p.Env, o.Env)
 	if o.Cwd != "" {
 		p.Cwd = o.Cwd
 	}
@@ -166,6 +166,19 @@ func (o *ExecOptions) process(own *specs.Process) (*specs.Process, error) {
 	}
 	p.User.AdditionalGids = slices.Concat(p.User.AdditionalGids, o.AdditionalGids)
 	return &p, CheckProcess(&p)
+}
+
+// override lets the later value of a name win: getenv(3) finds the first.
+func override(env, more []string) []string {
+	named := func(entry string) func(string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return func(other string) bool { return strings.HasPrefix(other, name+"=") }
+	}
+	env = slices.Clone(env)
+	for _, entry := range more {
+		env = append(slices.DeleteFunc(env, named(entry)), entry)
+	}
+	return env
 }
 
 func setUser(p *specs.Process, user string) error {

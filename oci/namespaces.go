@@ -39,8 +39,9 @@ func isolate(c *userns.Config, s *specs.Spec) (err error) {
 	}
 	c.Same = !plan.HasNew(s, specs.UserNamespace)
 	joinsUser := slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
-	if c.Same && !joinsUser && !privileged() {
-		// As crun does: a user who may not mount gets a user namespace of their own.
+	// As crun does: a user who may not mount gets a user namespace of their own, and one without mappings the usual ones.
+	added := c.Same && !joinsUser && !privileged()
+	if added || !c.Same && len(s.Linux.UIDMappings)+len(s.Linux.GIDMappings) == 0 {
 		c.Same = false
 		c.Map, err = idmap.Mine("")
 		return err

@@ -12,6 +12,8 @@ import (
 type Runtime struct {
 	Root          string // --root: the directory of state directories; "" is $XDG_RUNTIME_DIR/rl-oci, for root /run/rl-oci
 	CgroupManager string // --cgroup-manager: "" or cgroupfs, systemd, disabled
+	// Inherited is how many descriptors from 3 on the caller passed, without a gap.
+	Inherited int
 	// Say prints one line that is worth knowing but no failure (a limit that was dropped, …) to the log.
 	Say func(line string)
 }

@@ -81,7 +81,7 @@ func addSeccomp(p *enter.Process, s *specs.LinuxSeccomp) error {
 	if notifies && s.ListenerPath == "" {
 		return errors.New("linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath")
 	}
-	if notifies {
+	if s.ListenerPath != "" {
 		p.Notify = -1 // its number is known when the connection is made
 	}
 	return nil
@@ -160,8 +160,17 @@ func schedAttr(s *specs.Scheduler) (*unix.SchedAttr, error) {
 	return a, nil
 }
 
-// processors reads a list as in cpuset(7): "0-3,7".
+// processors reads execCPUAffinity's lists.
 func processors(list string) ([]int, error) {
+	all, err := numbers(list)
+	if err != nil {
+		return nil, fmt.Errorf("execCPUAffinity %w", err)
+	}
+	return all, nil
+}
+
+// numbers reads a list as in cpuset(7): "0-3,7".
+func numbers(list string) ([]int, error) {
 	var all []int
 	for part := range strings.SplitSeq(list, ",") {
 		if part == "" {
@@ -174,7 +183,7 @@ func processors(list string) ([]int, error) {
 		a, err1 := strconv.Atoi(first)
 		b, err2 := strconv.Atoi(last)
 		if err1 != nil || err2 != nil || a < 0 || b < a || b >= 8192 {
-			return nil, fmt.Errorf("execCPUAffinity %q: not a list of processors such as 0-3,7", list)
+			return nil, fmt.Errorf("%q: not a list of numbers such as 0-3,7", list)
 		}
 		for ; a <= b; a++ {
 			all = append(all, a)

@@ -60,8 +60,12 @@ func checkID(id string) error {
 	bad := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_+-.", r))
 	}
-	if id == "" || id == "." || id == ".." || len(id) > 255 || strings.ContainsFunc(id, bad) {
-		return hint.Errorf("letters, digits and _ + - . make one, at most 255 of them", "invalid container ID %q", id)
+	const form = "letters, digits and _ + - . make one, at most 255 of them, the first no point"
+	switch {
+	case strings.ContainsFunc(id, bad):
+		return hint.Errorf(form, "invalid character in container ID %q", id)
+	case id == "" || strings.HasPrefix(id, ".") || len(id) > 255:
+		return hint.Errorf(form, "invalid container ID %q", id)
 	}
 	return nil
 }

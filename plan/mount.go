@@ -160,7 +160,7 @@ func mount(m specs.Mount, ids idmap.Map, o Options) (e enter.Mount, err error) {
 	if bind {
 		return adaptBind(e, o), nil
 	}
-	e.Clear = 0
+	e.Attr, e.Clear, e.DeepAttr, e.DeepClear = e.Attr|e.DeepAttr, 0, 0, 0 // there is nothing to take back, nor anything below
 	adapt(&e, ids)
 	return e, nil
 }
@@ -179,6 +179,9 @@ func supported(m specs.Mount) error {
 	}
 	if m.Destination == "" {
 		return fmt.Errorf("it has no destination")
+	}
+	if filepath.Clean(m.Destination) == "/" && slices.Contains(m.Options, "tmpcopyup") {
+		return fmt.Errorf("tmpcopyup of the whole root file system is not supported")
 	}
 	return nil
 }
@@ -232,9 +235,13 @@ func adapt(e *enter.Mount, ids idmap.Map) {
 	case "sysfs":
 		e.NoLink, e.Fallback = true, "/sys"
 	case "cgroup", "cgroup2":
+		if e.FS == "cgroup" { // options of v1 have no meaning for v2
+			e.Options = slices.DeleteFunc(e.Options, func(o sys.Option) bool { return o.Key != "source" })
+		}
 		e.FS = "cgroup2"
-		e.Options = slices.DeleteFunc(e.Options, func(o sys.Option) bool { return o.Key != "source" })
 		e.Optional = "no cgroup v2 here"
+	case "tmpfs":
+		e.KeepMode = e.Shallow && !slices.ContainsFunc(e.Options, func(o sys.Option) bool { return o.Key == "mode" })
 	case "mqueue":
 		e.Optional = "no POSIX message queues in this kernel"
 	case "devpts":

@@ -1,10 +1,11 @@
 // Package plan compiles an OCI runtime spec into what the inside of a container does, in order: the one translation for
-// `rl run`, whose spec comes from flags and an image, and for the OCI runtime, whose spec comes from a bundle. It is pure: the
-// host isn't looked at.
+// `rl run`, whose spec comes from flags and an image, and for the OCI runtime, whose spec comes from a bundle. The host isn't
+// looked at.
 package plan
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -61,6 +62,9 @@ func Hooks(all []specs.Hook) []sys.Hook {
 	var hooks []sys.Hook
 	for _, h := range all {
 		one := sys.Hook{Path: h.Path, Args: h.Args, Env: h.Env}
+		if h.Env == nil {
+			one.Env = os.Environ() // as runc and crun do; those inside have none to inherit
+		}
 		if h.Timeout != nil {
 			one.Timeout = time.Duration(*h.Timeout) * time.Second
 		}

@@ -14,6 +14,17 @@ func SealFds(first uint) error {
 	return os.NewSyscallError("close_range", unix.CloseRange(first, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC))
 }
 
+// Inherited counts the descriptors from 3 on that are open, up to the first gap.
+func Inherited() int {
+	n := 0
+	for {
+		if _, err := unix.FcntlInt(uintptr(3+n), unix.F_GETFD, 0); err != nil {
+			return n
+		}
+		n++
+	}
+}
+
 // SocketPair returns two ends of a stream, both close-on-exec.
 func SocketPair() (a, b *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -14,8 +14,8 @@ import (
 // Hook is a program that is run at a point in a container's life (runtime-spec config.md, "POSIX-platform Hooks").
 type Hook struct {
 	Path    string
-	Args    []string // with argv[0]; none stands for Path
-	Env     []string
+	Args    []string      // with argv[0]; none stands for Path
+	Env     []string      // nil is the caller's
 	Timeout time.Duration // 0 is none
 }
 
@@ -31,7 +31,7 @@ func (h *Hook) Run(state []byte) error {
 		cmd.Args = h.Args
 	}
 	var said bytes.Buffer
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = append([]string{}, h.Env...), bytes.NewReader(state), &said, &said
+	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = h.Env, bytes.NewReader(state), &said, &said
 	// Somebody whom the hook left behind may keep its output open.
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()

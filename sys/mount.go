@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,6 +12,9 @@ import (
 
 // Option is one parameter of a file system: a key, and a value unless it is a flag (fsconfig(2)).
 type Option struct{ Key, Value string }
+
+// ErrOption: the file system doesn't have this option, or not this value.
+var ErrOption = errors.New("wrong option")
 
 // NewMount makes a new instance of a file system that is attached nowhere yet (fsopen(2), fsconfig, fsmount; Linux 5.2)
 // and returns its descriptor. attr is a set of MOUNT_ATTR_*.
@@ -31,7 +35,7 @@ func NewMount(fstype string, options []Option, attr int) (int, error) {
 			err = unix.FsconfigSetString(ctx, o.Key, o.Value)
 		}
 		if err != nil {
-			return -1, mountError("set option "+o.Key+" of", fstype, describe(ctx, err))
+			return -1, mountError("set option "+o.Key+" of", fstype, fmt.Errorf("%w: %w", ErrOption, describe(ctx, err)))
 		}
 	}
 	if err := unix.FsconfigCreate(ctx); err != nil {

@@ -13,6 +13,31 @@ type Scheduling struct {
 	IOPriority  *int            // ioprio_set(2), class and data
 	Affinity    []int           // processors; none leaves the caller's
 	Personality *uint           // personality(2)
+	Memory      *MemoryPolicy
+}
+
+// MemoryPolicy is the argument of set_mempolicy(2): the mode with its flags, and NUMA nodes.
+type MemoryPolicy struct {
+	Mode  int
+	Nodes []int
+}
+
+func (m *MemoryPolicy) apply() error {
+	const most = 1024 // MAX_NUMNODES is at most that
+	var mask [most / 64]uint64
+	for _, n := range m.Nodes {
+		if n < most {
+			mask[n/64] |= 1 << (n % 64)
+		}
+	}
+	nodes, count := uintptr(unsafe.Pointer(&mask)), uintptr(most+1) // the kernel counts one less
+	if len(m.Nodes) == 0 {
+		nodes, count = 0, 0
+	}
+	if _, _, e := unix.RawSyscall(unix.SYS_SET_MEMPOLICY, uintptr(m.Mode), nodes, count); e != 0 {
+		return os.NewSyscallError("set_mempolicy", e)
+	}
+	return nil
 }
 
 // Apply sets it for the calling thread.
@@ -31,6 +56,11 @@ func (s *Scheduling) Apply() error {
 	if s.Personality != nil {
 		if _, _, e := unix.RawSyscall(unix.SYS_PERSONALITY, uintptr(*s.Personality), 0, 0); e != 0 {
 			return os.NewSyscallError("personality", e)
+		}
+	}
+	if s.Memory != nil {
+		if err := s.Memory.apply(); err != nil {
+			return err
 		}
 	}
 	return Affinity(s.Affinity)

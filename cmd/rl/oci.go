@@ -16,6 +16,7 @@ import (
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/oci"
+	"github.com/rl-containers/rl/sys"
 )
 
 // The face that engines drive: `rl-oci [FLAGS] COMMAND [FLAGS] CONTAINER`, the command line of runc 1.5 with crun's additions.
@@ -115,6 +116,7 @@ func (c *ociCall) finish(err error) error {
 }
 
 func (c *ociCall) do(args []string) error {
+	inherited := sys.Inherited() // before anything is opened
 	g := &ociGlobals{}
 	words, err := g.parse(args)
 	// Also of a wrong flag the log hears, if --log was before it.
@@ -135,7 +137,7 @@ func (c *ociCall) do(args []string) error {
 	for _, v := range ociVerbs() {
 		if v.name == words[0] {
 			c.log.debug(container.Version + ": " + v.name)
-			c.runtime = c.open(&oci.Runtime{Root: g.root, CgroupManager: g.manager, Say: c.log.say})
+			c.runtime = c.open(&oci.Runtime{Root: g.root, CgroupManager: g.manager, Inherited: inherited, Say: c.log.say})
 			return v.run(c, words[1:])
 		}
 	}

@@ -53,7 +53,7 @@ func (l *ociLog) say(message string) {
 	case l.json:
 		l.write(l.stderr, "warning", message)
 	default:
-		fmt.Fprintf(l.stderr, "rl-oci: %s\n", hint.Clean(message))
+		fmt.Fprintf(l.stderr, "rl-oci: warning: %s\n", hint.Clean(message))
 	}
 }
 

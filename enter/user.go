@@ -41,7 +41,7 @@ func lookup(root *sys.Root, p *Process) (*identity, error) {
 	}
 	u, err := user.GetExecUser(name, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
 	if err != nil {
-		return nil, hint.With(fmt.Errorf("find user %q: %w", p.User, err), "the name must be in /etc/passwd of the image; a number always works: -u 1000:1000")
+		return nil, hint.With(fmt.Errorf("find user %q: %w", p.User, err), "names must be in /etc/passwd and /etc/group of the image; numbers always work: -u 1000:1000")
 	}
 	id := &identity{uid: u.Uid, gid: u.Gid, groups: u.Sgids, home: u.Home}
 	if len(p.Groups) > 0 {

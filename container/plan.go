@@ -37,11 +37,20 @@ func plan(c *spec.Container, m idmap.Map) (*enter.Plan, error) {
 			}
 		}
 	}
+	p.Owner = owner(m)
 	p.Sysctls = sysctls(s, m)
 	p.Loopback = hasNew(s, specs.NetworkNamespace)
 	var err error
 	p.Process, err = planProcess(c, m)
 	return p, err
+}
+
+// owner is root inside, unless the one id that is mapped is another.
+func owner(m idmap.Map) enter.Owner {
+	if m.Rung == idmap.Single {
+		return enter.Owner{UID: int(m.UIDs[0].Container), GID: int(m.GIDs[0].Container)}
+	}
+	return enter.Owner{}
 }
 
 // attribute maps an option of a mount to MOUNT_ATTR_* that it sets: the words of mount(8) and of runtime-spec config.md,
@@ -205,8 +214,10 @@ func lastGID(m idmap.Map) string {
 func planProcess(c *spec.Container, m idmap.Map) (enter.Process, error) {
 	s := c.Spec.Process
 	p := enter.Process{Args: s.Args, Env: s.Env, Cwd: s.Cwd, User: c.User, Groups: c.Groups, KeepGroups: c.KeepGroups,
-		NoGroups: m.NoGroups(), SingleID: m.Rung == idmap.Single && len(m.UIDs) == 1, NoNewPrivs: s.NoNewPrivileges,
-		Terminal: s.Terminal, Init: c.Init}
+		NoGroups: m.NoGroups(), NoNewPrivs: s.NoNewPrivileges, Terminal: s.Terminal, Init: c.Init}
+	if m.Rung == idmap.Single {
+		p.Single = &enter.Single{Owner: owner(m), Fix: m.Fix}
+	}
 	if s.Capabilities != nil {
 		p.Caps = capsOf(s.Capabilities)
 	}

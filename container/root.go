@@ -238,7 +238,7 @@ func removeMapped(ids idmap.Map, dirs []string) error {
 	}
 	defer null.Close()
 	status, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: plain, Stdio: [3]*os.File{null, null, null}},
-		func(w io.Writer) error { return enter.WritePlan(w, &enter.Plan{Remove: dirs}) })
+		func(w io.Writer) error { return enter.WritePlan(w, &enter.Plan{Remove: dirs, Owner: owner(plain)}) })
 	if err == nil && status != 0 {
 		err = errors.New("remove directories of containers: " + sys.Describe(status))
 	}

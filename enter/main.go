@@ -50,13 +50,13 @@ func enter() error {
 	case len(p.Tool) > 0:
 		return runTool(p)
 	case len(p.Remove) > 0:
-		return remove(p.Remove)
+		return remove(p)
 	}
 	b := &builder{plan: p}
 	for _, step := range []func() error{
 		b.openSources, // as the caller, who owns what is mounted
 		b.mountRoot,
-		becomeRoot, // from here on, files are made as the container's root
+		p.becomeRoot, // from here on, files are made as the container's root
 		b.mountAll,
 		b.addAccounts,
 		b.configure,

@@ -67,7 +67,8 @@ func pullCandidates(sys *types.SystemContext, name string) (names []reference.Na
 		return nil, nil, badName(name, err)
 	}
 	resolved, err := shortnames.Resolve(sys, bare)
-	if err != nil && strings.Contains(err.Error(), "no unqualified-search registries") {
+	// The library has no type for it, and other words where there is no registries.conf at all.
+	if err != nil && strings.Contains(err.Error(), "did not resolve to an alias and no ") {
 		return []reference.Named{reference.TagNameOnly(normal)}, func(int) {}, nil
 	}
 	if err != nil {

@@ -29,7 +29,10 @@ func (r *run) addNetworkFiles() error {
 		if !ok || taken {
 			continue
 		}
-		r.addFile(target, content)
+		m := r.addFile(target, content)
+		if target == "/run/.containerenv" {
+			m.Optional = "the root file system of --rootfs belongs to somebody else"
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -131,6 +132,9 @@ func (r *run) findImage() (err error) {
 	case r.Rootfs != "":
 		if st, err := os.Stat(r.Rootfs); err != nil || !st.IsDir() {
 			return hint.Errorf("--rootfs takes a directory that holds a whole root file system", "root file system %s: not a directory that you can read", r.Rootfs)
+		}
+		if abs, _ := filepath.Abs(r.Rootfs); abs == "/" {
+			return hint.Errorf("-v /:/host shows it to a container", "--rootfs %s: the root of this machine can't be that of a container", r.Rootfs)
 		}
 		r.image = &storage.Image{}
 		return nil

@@ -3,6 +3,7 @@ package enter
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"strconv"
@@ -31,7 +32,7 @@ func (b *builder) mountAll() error {
 
 // refused: the kernel doesn't let this user namespace do it, or doesn't have it.
 func refused(err error) bool {
-	for _, e := range []unix.Errno{unix.EPERM, unix.EACCES, unix.EBUSY, unix.ENODEV, unix.EINVAL, unix.ENOSYS} {
+	for _, e := range []unix.Errno{unix.EPERM, unix.EACCES, unix.EROFS, unix.EBUSY, unix.ENODEV, unix.EINVAL, unix.ENOSYS} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -41,6 +42,10 @@ func refused(err error) bool {
 
 func explainMount(m *Mount, err error) error {
 	err = fmt.Errorf("mount %s: %w", m.Target, err)
+	var place *fs.PathError
+	if errors.As(err, &place) && place.Op == "make mount point" {
+		return hint.With(err, "choose another place, or one that exists: /proc, /sys and directories that are not yours take no new names")
+	}
 	if m.FS == "proc" && errors.Is(err, unix.EPERM) {
 		return hint.With(err, "parts of /proc are masked here, as in a container: start the outer one with --security-opt unmask=ALL, or use --pid host")
 	}
@@ -65,12 +70,30 @@ func (b *builder) mount(m *Mount, source int) error {
 		return err
 	}
 	defer unix.Close(target)
+	if err := sameType(target, file); err != nil {
+		return err
+	}
 	if copied {
 		if err := copyUp(target, fd); err != nil {
 			return err
 		}
 	}
 	return sys.Attach(fd, target)
+}
+
+// sameType says what the kernel's EINVAL would mean: a file covers a file, a directory a directory.
+func sameType(target int, file bool) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(target, &st); err != nil {
+		return err
+	}
+	switch dir := st.Mode&unix.S_IFMT == unix.S_IFDIR; {
+	case file && dir:
+		return hint.Errorf("name the file in the target, too", "the source is a file, in the container this is a directory")
+	case !file && !dir:
+		return hint.Errorf("name a directory as the target", "the source is a directory, in the container this is a file")
+	}
+	return nil
 }
 
 func (b *builder) isDir(name string) bool {

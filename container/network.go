@@ -58,7 +58,8 @@ func (r *run) networkFiles() (map[string][]byte, error) {
 	if hostname == "" {
 		hostname, _ = os.Hostname()
 	}
-	hosts, err := slirp.Hosts(net, hostname, r.Name, r.AddHosts)
+	base, _ := os.ReadFile("/etc/hosts")
+	hosts, err := slirp.Hosts(net, base, hostname, r.Name, r.AddHosts)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +87,14 @@ func keepID(user string, o *spec.Options, ids idmap.Map) string {
 		return user
 	}
 	return callerInside(ids)
+}
+
+// hostname is the one of a container that was given none: on the host's network it is the host's, as with docker and podman.
+func (r *run) hostname() string {
+	if name, err := os.Hostname(); r.mode.Kind == slirp.Host && err == nil {
+		return name
+	}
+	return r.id[:12]
 }
 
 // hostnameEnv sets HOSTNAME, as docker does.

@@ -165,7 +165,7 @@ func (r *run) compile() (err error) {
 	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)
 	if r.spec.Spec.Hostname == "" && hasNew(r.spec.Spec, specs.UTSNamespace) {
-		r.spec.Spec.Hostname = r.id[:12]
+		r.spec.Spec.Hostname = r.hostname()
 	}
 	if r.plan, err = plan(r.spec, r.ids); err != nil {
 		return err

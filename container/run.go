@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -139,6 +140,9 @@ func (r *run) findImage() (err error) {
 		r.image = &storage.Image{}
 		return nil
 	case r.Image == "tiny":
+		if r.Platform != "" && !strings.HasPrefix(r.Platform+"/", "linux/"+runtime.GOARCH+"/") {
+			return hint.Errorf("leave --platform out", "tiny is built in for linux/%s, not for %s", runtime.GOARCH, r.Platform)
+		}
 		r.image, err = tiny(r.store)
 		return err
 	}

@@ -226,7 +226,7 @@ func planProcess(c *spec.Container, m idmap.Map) (enter.Process, error) {
 		if err != nil {
 			return p, err
 		}
-		p.Rlimits = append(p.Rlimits, enter.Rlimit{Type: t, Soft: l.Soft, Hard: l.Hard})
+		p.Rlimits = append(p.Rlimits, enter.Rlimit{Name: l.Type, Type: t, Soft: l.Soft, Hard: l.Hard})
 	}
 	p.Rlimits = append(defaultRlimits(p.Rlimits), p.Rlimits...)
 	var err error

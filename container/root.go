@@ -41,12 +41,12 @@ func (r *run) planRoot() error {
 		}
 	case "overlay":
 		if shifted {
-			return hint.Errorf("leave --storage out, or use --storage fuse-overlayfs", "native overlay can't show an image with the ids of --userns=%s", mode)
+			return hint.Errorf("leave --storage-driver out, or use --storage-driver fuse-overlayfs", "native overlay can't show an image with the ids of --userns=%s", mode)
 		}
 	case "fuse-overlayfs":
 		root.Kind = enter.Fuse
 	default:
-		return hint.Errorf("overlay or fuse-overlayfs", "--storage: unknown driver %q", r.StorageDriver)
+		return hint.Errorf("overlay or fuse-overlayfs", "--storage-driver: unknown driver %q", r.StorageDriver)
 	}
 	return nil
 }

@@ -259,10 +259,20 @@ func (b *builder) configure() error {
 	}
 	for _, s := range b.plan.Sysctls {
 		if err := b.sysctl(s.Key, s.Value); err != nil && !s.Default {
-			return hint.With(fmt.Errorf("set sysctl %s=%s: %w", s.Key, s.Value, err), "a user may set those of the container's own namespaces only: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*")
+			return explainSysctl(fmt.Errorf("set sysctl %s=%s: %w", s.Key, s.Value, err))
 		}
 	}
 	return nil
+}
+
+func explainSysctl(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return hint.With(err, "this kernel has none of that name: sysctl -a lists those of the machine")
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ERANGE):
+		return hint.With(err, "the kernel doesn't take this value")
+	}
+	return hint.With(err, "a user may set those of the container's own namespaces only: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*")
 }
 
 // sysctl writes below /proc/sys of the container's own proc. The file system is checked: an image may bring another /proc

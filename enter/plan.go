@@ -126,6 +126,7 @@ type Process struct {
 
 // Rlimit is one resource limit (setrlimit(2)). Clamp lowers it to the hard limit of the caller instead of failing.
 type Rlimit struct {
+	Name       string // RLIMIT_*, for messages
 	Type       int
 	Soft, Hard uint64
 	Clamp      bool

@@ -152,6 +152,9 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 
 // explain adds to kong's message what to type.
 func (v *verb) explain(err error) error {
+	if flag, _, cut := strings.Cut(err.Error(), `: expected string value but got "EOL"`); cut {
+		err = fmt.Errorf("%s needs a value", flag)
+	}
 	return hint.With(fmt.Errorf("%s: %w", v.name, err), "rl "+v.name+" --help")
 }
 

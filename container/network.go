@@ -72,6 +72,15 @@ func (r *run) networkFiles() (map[string][]byte, error) {
 	}, nil
 }
 
+// sayPorts names the ports of the host that the kernel chose: nothing else tells them.
+func (r *run) sayPorts() {
+	for i, p := range r.net.Ports() {
+		if r.ports[i].Host == 0 && !r.Quiet {
+			r.say("note: published " + p.String())
+		}
+	}
+}
+
 // adaptSingleID helps Debian's apt where only one id is mapped: it wants to become another user for its downloads and checks
 // that it did, which no filter can pretend. The file exists only in this container.
 func (r *run) adaptSingleID() {

@@ -267,6 +267,7 @@ func (r *run) launch() error {
 	if err := r.net.Ready(10 * time.Second); err != nil {
 		return r.firstFailure(err)
 	}
+	r.sayPorts()
 	<-r.caught
 	return r.letGo()
 }
@@ -377,6 +378,9 @@ func (r *run) warn() {
 	}
 	if r.ids.Note != "" && !r.Quiet {
 		r.say("note: " + r.ids.Note)
+	}
+	if r.mode.Note != "" && !r.Quiet {
+		r.say("note: " + r.mode.Note)
 	}
 }
 

@@ -249,7 +249,7 @@ func (h *Helper) publish() error {
 			if l.optional {
 				continue
 			}
-			return hint.Errorf("publish an IPv4 address, or use --network pasta", "publish %s: slirp4netns publishes UDP on IPv4 only", p)
+			return hint.Errorf("publish an IPv4 address, or use --network pasta", "publish %s: slirp4netns publishes on IPv4 only", p)
 		}
 		if err := addHostfwd(h.dir, p, 0, h.mode.Net().IP); err != nil {
 			return err

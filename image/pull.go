@@ -61,7 +61,7 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 // pullCandidates are the full names to try, by the rules of containers-registries.conf(5). Where those say nothing of short
 // names they are docker.io's, as docker's users mean them. record remembers the user's choice, where there was one.
 func pullCandidates(sys *types.SystemContext, name string) (names []reference.Named, record func(int), err error) {
-	bare := strings.TrimPrefix(name, "docker://")
+	bare := untagged(strings.TrimPrefix(name, "docker://"))
 	normal, err := reference.ParseNormalizedNamed(bare)
 	if err != nil {
 		return nil, nil, badName(name, err)

@@ -258,7 +258,15 @@ func (h *Helper) publish() error {
 			}
 			return hint.Errorf("publish an IPv4 address, or use --network pasta", "publish %s: slirp4netns publishes on IPv4 only", p)
 		}
+		at, relay, err := h.forward.relayed(h.mode, l)
+		if err != nil {
+			return err
+		}
+		p.IP, p.Host = at.Addr(), at.Port()
 		if err := addHostfwd(h.dir, p, 0, h.mode.Net().IP); err != nil {
+			return err
+		}
+		if err := relay(); err != nil {
 			return err
 		}
 	}

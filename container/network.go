@@ -29,7 +29,10 @@ func (r *run) addNetworkFiles() error {
 		if !ok || taken {
 			continue
 		}
-		r.addFile(target, content)
+		m := r.addFile(target, content)
+		if target == "/run/.containerenv" {
+			m.Optional = "the root file system of --rootfs belongs to somebody else"
+		}
 	}
 	return nil
 }
@@ -55,7 +58,8 @@ func (r *run) networkFiles() (map[string][]byte, error) {
 	if hostname == "" {
 		hostname, _ = os.Hostname()
 	}
-	hosts, err := slirp.Hosts(net, hostname, r.Name, r.AddHosts)
+	base, _ := os.ReadFile("/etc/hosts")
+	hosts, err := slirp.Hosts(net, base, hostname, r.Name, r.AddHosts)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +70,15 @@ func (r *run) networkFiles() (map[string][]byte, error) {
 		"/etc/hostname":      []byte(hostname + "\n"),
 		"/run/.containerenv": {},
 	}, nil
+}
+
+// sayPorts names the ports of the host that the kernel chose: nothing else tells them.
+func (r *run) sayPorts() {
+	for i, p := range r.net.Ports() {
+		if r.ports[i].Host == 0 && !r.Quiet {
+			r.say("note: published " + p.String())
+		}
+	}
 }
 
 // adaptSingleID helps Debian's apt where only one id is mapped: it wants to become another user for its downloads and checks
@@ -83,6 +96,14 @@ func keepID(user string, o *spec.Options, ids idmap.Map) string {
 		return user
 	}
 	return callerInside(ids)
+}
+
+// hostname is the one of a container that was given none: on the host's network it is the host's, as with docker and podman.
+func (r *run) hostname() string {
+	if name, err := os.Hostname(); r.mode.Kind == slirp.Host && err == nil {
+		return name
+	}
+	return r.id[:12]
 }
 
 // hostnameEnv sets HOSTNAME, as docker does.

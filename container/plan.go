@@ -25,13 +25,25 @@ func compilePlan(c *spec.Container, m idmap.Map) (*enter.Plan, error) {
 	if c.AllDevices {
 		p.Mounts = slices.Insert(p.Mounts, afterDev(p.Mounts), hostDevices(p.Mounts)...)
 	}
+	p.Owner = owner(m)
 	p.Sysctls = append(networkSysctls(c.Spec, m), p.Sysctls...)
 	q := &p.Process
 	q.User, q.Groups, q.KeepGroups, q.Init = c.User, c.Groups, c.KeepGroups, c.Init
-	q.NoGroups, q.SingleID = m.NoGroups(), m.Rung == idmap.Single && len(m.UIDs) == 1
+	q.NoGroups = m.NoGroups()
+	if m.Rung == idmap.Single {
+		q.Single = &enter.Single{Owner: owner(m), Fix: m.Fix}
+	}
 	q.Rlimits = append(defaultRlimits(q.Rlimits), q.Rlimits...)
 	q.Seccomp, err = filters(c, m)
 	return p, err
+}
+
+// owner is root inside, unless the one id that is mapped is another.
+func owner(m idmap.Map) enter.Owner {
+	if m.Rung == idmap.Single {
+		return enter.Owner{UID: int(m.UIDs[0].Container), GID: int(m.GIDs[0].Container)}
+	}
+	return enter.Owner{}
 }
 
 // afterDev is the place of further devices: after the links, the last of what every /dev has.

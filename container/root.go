@@ -41,12 +41,12 @@ func (r *run) planRoot() error {
 		}
 	case "overlay":
 		if shifted {
-			return hint.Errorf("leave --storage out, or use --storage fuse-overlayfs", "native overlay can't show an image with the ids of --userns=%s", mode)
+			return hint.Errorf("leave --storage-driver out, or use --storage-driver fuse-overlayfs", "native overlay can't show an image with the ids of --userns=%s", mode)
 		}
 	case "fuse-overlayfs":
 		root.Kind = enter.Fuse
 	default:
-		return hint.Errorf("overlay or fuse-overlayfs", "--storage: unknown driver %q", r.StorageDriver)
+		return hint.Errorf("overlay or fuse-overlayfs", "--storage-driver: unknown driver %q", r.StorageDriver)
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ func removeMapped(ids idmap.Map, dirs []string) error {
 	}
 	defer null.Close()
 	status, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: plain, Stdio: [3]*os.File{null, null, null}},
-		func(w io.Writer) error { return enter.WritePlan(w, &enter.Plan{Remove: dirs}) })
+		func(w io.Writer) error { return enter.WritePlan(w, &enter.Plan{Remove: dirs, Owner: owner(plain)}) })
 	if err == nil && status != 0 {
 		err = errors.New("remove directories of containers: " + sys.Describe(status))
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -134,9 +136,15 @@ func (r *run) findImage() (err error) {
 		if st, err := os.Stat(r.Rootfs); err != nil || !st.IsDir() {
 			return hint.Errorf("--rootfs takes a directory that holds a whole root file system", "root file system %s: not a directory that you can read", r.Rootfs)
 		}
+		if abs, _ := filepath.Abs(r.Rootfs); abs == "/" {
+			return hint.Errorf("-v /:/host shows it to a container", "--rootfs %s: the root of this machine can't be that of a container", r.Rootfs)
+		}
 		r.image = &storage.Image{}
 		return nil
 	case r.Image == "tiny":
+		if r.Platform != "" && !strings.HasPrefix(r.Platform+"/", "linux/"+runtime.GOARCH+"/") {
+			return hint.Errorf("leave --platform out", "tiny is built in for linux/%s, not for %s", runtime.GOARCH, r.Platform)
+		}
 		r.image, err = tiny(r.store)
 		return err
 	}
@@ -163,7 +171,7 @@ func (r *run) compile() (err error) {
 	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)
 	if r.spec.Spec.Hostname == "" && plan.HasNew(r.spec.Spec, specs.UTSNamespace) {
-		r.spec.Spec.Hostname = r.id[:12]
+		r.spec.Spec.Hostname = r.hostname()
 	}
 	if r.plan, err = compilePlan(r.spec, r.ids); err != nil {
 		return err
@@ -261,6 +269,7 @@ func (r *run) launch() error {
 	if err := r.net.Ready(10 * time.Second); err != nil {
 		return r.firstFailure(err)
 	}
+	r.sayPorts()
 	<-r.caught
 	return r.letGo()
 }
@@ -371,6 +380,9 @@ func (r *run) warn() {
 	}
 	if r.ids.Note != "" && !r.Quiet {
 		r.say("note: " + r.ids.Note)
+	}
+	if r.mode.Note != "" && !r.Quiet {
+		r.say("note: " + r.mode.Note)
 	}
 }
 

@@ -372,7 +372,7 @@ func TestInfo(t *testing.T) {
 	h := sick(t, map[string]string{"/usr/bin/pasta": "", "/etc/os-release": "PRETTY_NAME=\"Test 1\"\n", "/etc/subuid": "ann:100000:65536", "/etc/subgid": "ann:100000:65536"})
 	h.UID, h.Store = 1000, "/home/ann/.local/share/containers/storage"
 	h.IDs.Tools = &idmap.Helpers{UID: "/usr/bin/newuidmap", GID: "/usr/bin/newgidmap"}
-	put(t, h, map[string]string{h.DataDir + "/containers/abc/record.json": "{}", h.DataDir + "/images/a": "", h.DataDir + "/images/.b": ""})
+	put(t, h, map[string]string{h.DataDir + "/containers/abc/record.json": "{}", h.Store + "/overlay-images/images.json": `[{"id":"a"}]`})
 	i, err := h.Info("1.2.3")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -102,9 +103,26 @@ func (h *Host) storeInfo() (StoreInfo, error) {
 	s.FileSystem, _ = fsName(int64(st.Type))
 	s.Free = st.Bavail * uint64(st.Bsize)
 	var err1, err2 error
-	s.Images, err1 = h.entries("images")
+	s.Images, err1 = h.images()
 	s.Containers, err2 = h.entries("containers")
 	return s, errors.Join(err1, err2)
+}
+
+// images counts those of the store, whoever put them there.
+func (h *Host) images() (int, error) {
+	file := filepath.Join(h.Store, "overlay-images/images.json")
+	b, err := os.ReadFile(h.Root + file)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	var list []struct{}
+	if err == nil {
+		err = json.Unmarshal(b, &list)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the list of images %s: %w", file, err)
+	}
+	return len(list), nil
 }
 
 // entries counts what is in a directory of rl's data; names that begin with a dot are under way.

@@ -50,13 +50,13 @@ func enter() error {
 	case len(p.Tool) > 0:
 		return runTool(p)
 	case len(p.Remove) > 0:
-		return remove(p.Remove)
+		return remove(p)
 	}
 	b := &builder{plan: p}
 	steps := []func() error{
 		b.openSources, // as the caller, who owns what is mounted
 		b.mountRoot,
-		becomeRoot, // from here on, files are made as the container's root
+		p.becomeRoot, // from here on, files are made as the container's root
 		b.mountAll,
 		b.hooks,
 		b.addAccounts,
@@ -68,7 +68,7 @@ func enter() error {
 		b.pivot,
 	}
 	if p.Enter {
-		steps = []func() error{becomeRoot, b.openRunning, b.openTerminal, b.label}
+		steps = []func() error{p.becomeRoot, b.openRunning, b.openTerminal, b.label}
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

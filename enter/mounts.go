@@ -3,6 +3,7 @@ package enter
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"strconv"
@@ -34,7 +35,7 @@ func refused(err error) bool {
 	if errors.Is(err, sys.ErrOption) {
 		return false
 	}
-	for _, e := range []unix.Errno{unix.EPERM, unix.EACCES, unix.EBUSY, unix.ENODEV, unix.EINVAL, unix.ENOSYS} {
+	for _, e := range []unix.Errno{unix.EPERM, unix.EACCES, unix.EROFS, unix.EBUSY, unix.ENODEV, unix.EINVAL, unix.ENOSYS} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -44,6 +45,10 @@ func refused(err error) bool {
 
 func explainMount(m *Mount, err error) error {
 	err = fmt.Errorf("mount %s: %w", m.Target, err)
+	var place *fs.PathError
+	if errors.As(err, &place) && place.Op == "make mount point" {
+		return hint.With(err, "choose another place, or one that exists: /proc, /sys and directories that are not yours take no new names")
+	}
 	if m.FS == "proc" && errors.Is(err, unix.EPERM) {
 		return hint.With(err, "parts of /proc are masked here, as in a container: start the outer one with --security-opt unmask=ALL, or use --pid host")
 	}
@@ -79,6 +84,9 @@ func (b *builder) mount(m *Mount, source int) error {
 		return err
 	}
 	defer unix.Close(target)
+	if err := sameType(target, file); err != nil {
+		return err
+	}
 	if copied {
 		if err := copyUp(target, fd); err != nil {
 			return err
@@ -98,6 +106,21 @@ func (b *builder) modeOf(name string) []sys.Option {
 		return nil
 	}
 	return []sys.Option{{Key: "mode", Value: strconv.FormatUint(uint64(st.Mode&0o7777), 8)}}
+}
+
+// sameType says what the kernel's EINVAL would mean: a file covers a file, a directory a directory.
+func sameType(target int, file bool) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(target, &st); err != nil {
+		return err
+	}
+	switch dir := st.Mode&unix.S_IFMT == unix.S_IFDIR; {
+	case file && dir:
+		return hint.Errorf("name the file in the target, too", "the source is a file, in the container this is a directory")
+	case !file && !dir:
+		return hint.Errorf("name a directory as the target", "the source is a directory, in the container this is a file")
+	}
+	return nil
 }
 
 func (b *builder) isDir(name string) bool {
@@ -365,10 +388,20 @@ func (b *builder) configure() error {
 	}
 	for _, s := range b.plan.Sysctls {
 		if err := b.sysctl(s.Key, s.Value); err != nil && !s.Default {
-			return hint.With(fmt.Errorf("set sysctl %s=%s: %w", s.Key, s.Value, err), "a user may set those of the container's own namespaces only: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*")
+			return explainSysctl(fmt.Errorf("set sysctl %s=%s: %w", s.Key, s.Value, err))
 		}
 	}
 	return nil
+}
+
+func explainSysctl(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return hint.With(err, "this kernel has none of that name: sysctl -a lists those of the machine")
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ERANGE):
+		return hint.With(err, "the kernel doesn't take this value")
+	}
+	return hint.With(err, "a user may set those of the container's own namespaces only: net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*")
 }
 
 // sysctl writes below /proc/sys of the container's own proc. The file system is checked: an image may bring another /proc

@@ -27,6 +27,7 @@ import (
 // Plan is all that the inside does, as data.
 type Plan struct {
 	Root   RootFS
+	Owner  Owner
 	Mounts []Mount           // in order
 	Files  map[string][]byte // content of the mounts whose Kind is File, by Mount.Source
 	Masked []string          // made empty and read-only
@@ -55,6 +56,15 @@ type Plan struct {
 	Tool []string
 	// Remove, instead of all above, are directories to delete with the rights of all mapped ids.
 	Remove []string
+}
+
+// Owner is who makes what is made in the container: its root, or the one id that is mapped (--userns=keep-id without ranges).
+type Owner struct{ UID, GID int }
+
+// Single is the one id of a container, and what to type for more.
+type Single struct {
+	Owner
+	Fix string
 }
 
 // RootFS says what becomes "/".
@@ -145,8 +155,8 @@ type Process struct {
 	KeepGroups bool
 	// NoGroups: setgroups is denied in this user namespace (user_namespaces(7), "/proc/PID/setgroups").
 	NoGroups bool
-	// SingleID: only one id is mapped; another USER than that can't be had.
-	SingleID bool
+	// Single says that only one id is mapped: another USER than that can't be had.
+	Single *Single
 	// Passwd is a line for /etc/passwd when the image has none for the user (--userns=keep-id).
 	Passwd, Group string
 
@@ -188,6 +198,7 @@ type IDs struct {
 
 // Rlimit is one resource limit (setrlimit(2)). Clamp lowers it to the hard limit of the caller instead of failing.
 type Rlimit struct {
+	Name       string // RLIMIT_*, for messages
 	Type       int
 	Soft, Hard uint64
 	Clamp      bool

@@ -85,7 +85,7 @@ func (b *builder) mountRoot() error {
 	}
 	b.scratch, err = sys.NewMount("tmpfs", []sys.Option{{Key: "mode", Value: "0755"}, {Key: "size", Value: "4m"},
 		// Not the caller's, who may have no id inside (--userns=nomap).
-		{Key: "uid", Value: "0"}, {Key: "gid", Value: "0"}},
+		{Key: "uid", Value: strconv.Itoa(b.plan.Owner.UID)}, {Key: "gid", Value: strconv.Itoa(b.plan.Owner.GID)}},
 		unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (b *builder) mountRoot() error {
 	case Bind:
 		err = attachBind(bind, dir, r.Devices)
 	case Fuse:
-		err = mountFuse(dir)
+		err = mountFuse(dir, b.plan.Owner)
 	default:
 		err = mountOverlay(r, dir)
 	}
@@ -142,13 +142,13 @@ func mountOverlay(r *RootFS, dir int) error {
 
 // mountFuse mounts a FUSE file system over dir and hands its descriptor to the outside, which serves it by
 // fuse-overlayfs. The kernel wants the descriptor opened in the user namespace that mounts (fs/fuse/inode.c).
-func mountFuse(dir int) error {
+func mountFuse(dir int, owner Owner) error {
 	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return hint.With(fmt.Errorf("open /dev/fuse: %w", err), "as root: modprobe fuse && chmod 666 /dev/fuse")
 	}
 	defer unix.Close(dev)
-	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", dev)
+	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other,default_permissions", dev, owner.UID, owner.GID)
 	at := "/proc/self/fd/" + strconv.Itoa(dir)
 	if err := unix.Mount("fuse-overlayfs", at, "fuse.fuse-overlayfs", unix.MS_NODEV, data); err != nil {
 		return os.NewSyscallError("mount fuse", err)
@@ -175,11 +175,11 @@ func explainRoot(r *RootFS, err error) error {
 
 // becomeRoot makes the process the container's root, whoever the caller is mapped to, so that what it makes belongs to it. A
 // namespace may have no root (EINVAL): the process then stays who it is.
-func becomeRoot() error {
-	if err := rawSetresgid(0); err != nil && err != unix.EINVAL {
+func (p *Plan) becomeRoot() error {
+	if err := rawSetresgid(p.Owner.GID); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("become root of the user namespace: setresgid: %w", err)
 	}
-	if err := rawSetresuid(0); err != nil && err != unix.EINVAL {
+	if err := rawSetresuid(p.Owner.UID); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("become root of the user namespace: setresuid: %w", err)
 	}
 	unix.Umask(0o022)

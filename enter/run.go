@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -136,13 +137,20 @@ func setRlimit(l Rlimit) error {
 		want.Cur = min(want.Cur, want.Max)
 	}
 	if err := unix.Prlimit(0, l.Type, &want, nil); err != nil {
-		err = fmt.Errorf("set resource limit %d to %d:%d: %w", l.Type, l.Soft, l.Hard, err)
+		err = fmt.Errorf("set resource limit %s to %s:%s: %w", l.Name, limit(l.Soft), limit(l.Hard), err)
 		if errors.Is(err, unix.EPERM) {
 			return hint.With(err, "a user can't raise a hard limit: ulimit -H -a shows yours")
 		}
 		return err
 	}
 	return nil
+}
+
+func limit(n uint64) string {
+	if n == unix.RLIM_INFINITY {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
 }
 
 // dropRights leaves the thread with the rights of the program and no more.
@@ -216,7 +224,10 @@ func find(p *Process) (string, error) {
 		return "", nil
 	}
 	name := p.Args[0]
-	if strings.Contains(name, "/") {
+	switch {
+	case name == "":
+		return "", notFound(name)
+	case strings.Contains(name, "/"):
 		return name, check(name)
 	}
 	var denied error
@@ -237,7 +248,11 @@ func find(p *Process) (string, error) {
 	if denied != nil {
 		return "", denied
 	}
-	return "", &hint.Exit{Code: 127, Err: hint.Errorf("is it in the image? rl run --rm -it --entrypoint sh IMAGE", "%q: executable file not found in $PATH", name)}
+	return "", notFound(name)
+}
+
+func notFound(name string) error {
+	return &hint.Exit{Code: 127, Err: hint.Errorf("is it in the image? rl run --rm -it --entrypoint sh IMAGE", "%q: executable file not found in $PATH", name)}
 }
 
 func searchPath(env []string) []string {

@@ -12,7 +12,7 @@ import (
 
 // runTool becomes a helper of the host, as root of the user namespace.
 func runTool(p *Plan) error {
-	if err := becomeRoot(); err != nil {
+	if err := p.becomeRoot(); err != nil {
 		return err
 	}
 	if err := stayTied(); err != nil {
@@ -32,11 +32,11 @@ func runTool(p *Plan) error {
 }
 
 // remove deletes directories of containers, whose files may belong to any mapped id.
-func remove(dirs []string) error {
-	if err := becomeRoot(); err != nil {
+func remove(p *Plan) error {
+	if err := p.becomeRoot(); err != nil {
 		return err
 	}
-	for _, dir := range dirs {
+	for _, dir := range p.Remove {
 		if err := sys.RemoveAll(dir); err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func lookup(root *sys.Root, p *Process) (*identity, error) {
 	}
 	u, err := user.GetExecUser(name, &user.ExecUser{Home: "/"}, bytes.NewReader(passwd), bytes.NewReader(group))
 	if err != nil {
-		return nil, hint.With(fmt.Errorf("find user %q: %w", p.User, err), "the name must be in /etc/passwd of the image; a number always works: -u 1000:1000")
+		return nil, hint.With(fmt.Errorf("find user %q: %w", p.User, err), "names must be in /etc/passwd and /etc/group of the image; numbers always work: -u 1000:1000")
 	}
 	id := &identity{uid: u.Uid, gid: u.Gid, groups: u.Sgids, home: u.Home}
 	if len(p.Groups) > 0 {
@@ -119,9 +119,12 @@ func hasID(db []byte, id string) bool {
 
 // become makes the thread the user: groups, gid, uid, in that order, each checked.
 func become(id *identity, p *Process) error {
-	if p.SingleID && (id.uid != 0 || id.gid != 0) {
-		return hint.With(fmt.Errorf("run as user %q: only uid 0 is mapped, since you have no subordinate ids", p.User),
-			"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 YOU; or run as root of the container: -u 0")
+	if s := p.Single; s != nil && (id.uid != s.UID || id.gid != s.GID) {
+		err := fmt.Errorf("run as user %q: the only user here is %d:%d, since you have no subordinate ids", p.User, s.UID, s.GID)
+		if s.Fix != "" {
+			err = hint.With(err, s.Fix)
+		}
+		return hint.With(err, fmt.Sprintf("run as that: -u %d:%d", s.UID, s.GID))
 	}
 	if !p.NoGroups && !p.KeepGroups {
 		if err := setgroups(id.groups); err != nil {

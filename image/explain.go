@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.podman.io/image/v5/docker"
@@ -25,8 +26,16 @@ func explain(err error) error {
 		return hint.With(err, "the store must be writable: export XDG_DATA_HOME=/some/writable/dir")
 	case strings.Contains(err.Error(), "lchown"), strings.Contains(err.Error(), "insufficient UIDs or GIDs"):
 		return hint.With(err, "the image has files of ids that you don't have: rl doctor shows your ranges and how to get more")
+	case len(hint.Of(err)) == 0 && damaged(err.Error()):
+		return hint.With(err, "it is cut short, damaged or not what it says: get it again from its source")
 	}
 	return err
+}
+
+// damaged recognises what the library and the decompressors say of bytes that are not those that were promised.
+func damaged(text string) bool {
+	return slices.ContainsFunc([]string{"unexpected EOF", "invalid checksum", "does not match", "digest did not match", "corrupt"},
+		func(part string) bool { return strings.Contains(text, part) })
 }
 
 // explainRegistry adds what to type about a registry's failure. The texts are those of the library and of net/http, which
@@ -40,16 +49,18 @@ func explainRegistry(err error, name reference.Named) error {
 	has := func(part string) bool { return strings.Contains(text, part) }
 	switch {
 	case has("server gave HTTP response to HTTPS client"):
-		return hint.With(err, host+" speaks plain http. If you trust the way to it: --tls-verify=false, or for good in ~/.config/containers/registries.conf:",
+		return hint.With(err, host+" speaks plain http. If you trust the way to it: rl pull --tls-verify=false "+name.String()+", or for good in ~/.config/containers/registries.conf:",
 			fmt.Sprintf("[[registry]] location = %q insecure = true   (three lines)", host))
 	case has("x509:"), has("certificate"):
-		return hint.With(err, "its CA's certificate belongs to ~/.config/containers/certs.d/"+host+"/ca.crt; --tls-verify=false goes without")
+		return hint.With(err, "its CA's certificate belongs to ~/.config/containers/certs.d/"+host+"/ca.crt; rl pull --tls-verify=false "+name.String()+" goes without")
 	case has("unauthorized"), has("authentication required"), has("denied"):
 		return hint.With(err, "the image is private or doesn't exist. Credentials are read from ~/.config/containers/auth.json and ~/.docker/config.json: podman login "+host+" writes them")
 	case has("manifest unknown"), has("name unknown"), has("not found"), has("repository name not known"):
 		return hint.With(err, "is it spelled right? skopeo list-tags docker://"+name.Name()+" lists its tags")
 	case has("no such host"), has("connection refused"), has("no route to host"), has("network is unreachable"), has("no answer for"), has("i/o timeout"):
 		return hint.With(err, "is this machine online, and "+host+" the registry's name? A proxy is taken from https_proxy")
+	case has("unexpected HTTP status: 5"), strings.HasSuffix(text, ": EOF"), has("connection reset"):
+		return hint.With(err, "the failure is "+host+"'s own, or of a proxy on the way: try again later")
 	case has("no image found in"), has("no matching"):
 		return hint.With(err, "the registry has the image for other platforms only: --platform linux/amd64, for example, takes one")
 	}

@@ -57,11 +57,21 @@ func (s *Store) candidates(name string) ([]reference.Named, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := shortnames.ResolveLocally(sys, name)
+	names, err := shortnames.ResolveLocally(sys, untagged(name))
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
 	return names, nil
+}
+
+// untagged drops the tag of NAME:TAG@DIGEST, as docker and podman do: the digest says all, and the library takes one of them.
+func untagged(name string) string {
+	left, digest, both := strings.Cut(name, "@")
+	i := strings.LastIndexByte(left, ':')
+	if !both || i <= strings.LastIndexByte(left, '/') {
+		return name
+	}
+	return left[:i] + "@" + digest
 }
 
 // byName finds one full name; a digest is looked for among those of the repository's images.

@@ -28,11 +28,14 @@ const archiveForms = "docker-archive and oci-archive files (also compressed) and
 // Load puts all images of an archive or an OCI directory into the store and returns their names, or ids of nameless ones.
 // path "" is stdin.
 func (s *Store) Load(ctx context.Context, path string) (loaded []string, err error) {
-	path, err = s.input(path)
+	file, err := s.input(path)
 	if err != nil {
 		return nil, err
 	}
-	sources, done, err := s.open(path)
+	if path == "" || path == "-" {
+		path = "stdin"
+	}
+	sources, done, err := s.open(file)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", path, explain(err))
 	}
@@ -77,11 +80,17 @@ func (s *Store) input(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := io.Copy(f, in); err != nil {
-		f.Close()
-		return "", explain(fmt.Errorf("read stdin: %w", err))
+	n, err := io.Copy(f, in)
+	if cerr := f.Close(); err == nil {
+		err = cerr
 	}
-	return spool, f.Close()
+	switch {
+	case err != nil:
+		return "", explain(fmt.Errorf("read %s: %w", in.Name(), err))
+	case n == 0:
+		return "", hint.Errorf("rl load -i FILE, or … | rl load", "load %s: it is empty", in.Name())
+	}
+	return spool, nil
 }
 
 // source is one image of an archive, with the names that it is to get.

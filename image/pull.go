@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"go.podman.io/image/v5/pkg/shortnames"
 	istorage "go.podman.io/image/v5/storage"
 	"go.podman.io/image/v5/types"
+
+	"github.com/rl-containers/rl/hint"
 )
 
 // PullOptions say what to pull.
@@ -35,7 +38,8 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sys.AuthFilePath = o.Authfile
+	// podman's variable; the library knows docker's.
+	sys.AuthFilePath = cmp.Or(o.Authfile, os.Getenv("REGISTRY_AUTH_FILE"))
 	if o.TLSVerify != nil {
 		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
 	}
@@ -55,23 +59,33 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 	if len(failed) == 1 {
 		return "", failed[0]
 	}
-	return "", fmt.Errorf("pull %s: no registry has it: %w", o.Name, errors.Join(failed...))
+	texts := make([]string, len(failed))
+	for i, err := range failed {
+		texts[i] = strings.TrimPrefix(err.Error(), "pull ")
+	}
+	return "", hint.Errorf("the registries are those of unqualified-search-registries in registries.conf; a full name asks one only",
+		"pull %s: no registry has it: %s", o.Name, strings.Join(texts, "; "))
 }
 
 // pullCandidates are the full names to try, by the rules of containers-registries.conf(5). Where those say nothing of short
 // names they are docker.io's, as docker's users mean them. record remembers the user's choice, where there was one.
 func pullCandidates(sys *types.SystemContext, name string) (names []reference.Named, record func(int), err error) {
-	bare := strings.TrimPrefix(name, "docker://")
+	bare := untagged(strings.TrimPrefix(name, "docker://"))
 	normal, err := reference.ParseNormalizedNamed(bare)
 	if err != nil {
 		return nil, nil, badName(name, err)
 	}
 	resolved, err := shortnames.Resolve(sys, bare)
-	if err != nil && strings.Contains(err.Error(), "no unqualified-search registries") {
+	// The library has no type for it, and other words where there is no registries.conf at all.
+	if err != nil && strings.Contains(err.Error(), "did not resolve to an alias and no ") {
 		return []reference.Named{reference.TagNameOnly(normal)}, func(int) {}, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("look up %s: %w", name, err)
+		err = fmt.Errorf("look up %s: %w", name, err)
+		if strings.Contains(err.Error(), "short-name resolution") {
+			err = hint.With(err, "name it in full, as in docker.io/library/"+bare)
+		}
+		return nil, nil, err
 	}
 	for _, c := range resolved.PullCandidates {
 		names = append(names, reference.TagNameOnly(c.Value))

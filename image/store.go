@@ -38,12 +38,17 @@ type Options struct {
 	SingleUID bool
 	// Progress gets lines, or bars if it is a terminal; nil for none.
 	Progress io.Writer
+	// Freeing: the disk may be full, and is to have more room afterwards.
+	Freeing bool
 }
 
 // Open opens the store. What killed commands left in it is removed first.
 func Open(o Options) (*Store, error) {
 	if err := own(o.Store.GraphRoot); err != nil {
 		return nil, err
+	}
+	if o.Freeing {
+		os.Remove(reserve(o.Store))
 	}
 	s := &Store{rl: o.Store, progress: o.Progress}
 	var crashed bool
@@ -71,6 +76,22 @@ func Open(o Options) (*Store, error) {
 func (s *Store) Close() {
 	s.store.Free()
 	s.release()
+	keepReserve(s.rl)
+}
+
+// reserve is room on a disk that gets full: to remove an image the library writes (it tries overlay out, and lists the other
+// images anew) before it frees anything.
+func reserve(s *storage.Store) string { return filepath.Join(s.DataDir, "reserve") }
+
+func keepReserve(s *storage.Store) {
+	f, err := os.OpenFile(reserve(s), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return // it is there, mostly
+	}
+	defer f.Close()
+	if unix.Fallocate(int(f.Fd()), 0, 0, 1<<20) != nil {
+		os.Remove(f.Name())
+	}
 }
 
 // own refuses a store in which another user could change images.

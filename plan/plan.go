@@ -128,7 +128,7 @@ func Process(s *specs.Process) (p enter.Process, err error) {
 		if err != nil {
 			return p, err
 		}
-		p.Rlimits = append(p.Rlimits, enter.Rlimit{Type: t, Soft: l.Soft, Hard: l.Hard})
+		p.Rlimits = append(p.Rlimits, enter.Rlimit{Name: l.Type, Type: t, Soft: l.Soft, Hard: l.Hard})
 	}
 	return p, nil
 }

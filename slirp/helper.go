@@ -139,7 +139,14 @@ func (h *Helper) execSlirp(pid int, attr *syscall.ProcAttr) error {
 		// else gets to it: the directory is closed.
 		defer unix.Umask(unix.Umask(0))
 	}
-	return h.exec(h.mode.slirpArgs(h.ports, pid, exists), attr)
+	return h.exec(h.mode.slirpArgs(h.ports, pid, exists && sandboxed()), attr)
+}
+
+// sandboxed is false for root in a container without CAP_SYS_ADMIN: slirp4netns makes root's sandbox where it was started,
+// not in the user namespace of the container (main.c, parent).
+func sandboxed() bool {
+	caps, err := sys.Effective()
+	return os.Geteuid() != 0 || err == nil && caps&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
 func (h *Helper) exec(args []string, attr *syscall.ProcAttr) (err error) {
@@ -249,9 +256,17 @@ func (h *Helper) publish() error {
 			if l.optional {
 				continue
 			}
-			return hint.Errorf("publish an IPv4 address, or use --network pasta", "publish %s: slirp4netns publishes UDP on IPv4 only", p)
+			return hint.Errorf("publish an IPv4 address, or use --network pasta", "publish %s: slirp4netns publishes on IPv4 only", p)
 		}
+		at, relay, err := h.forward.relayed(h.mode, l)
+		if err != nil {
+			return err
+		}
+		p.IP, p.Host = at.Addr(), at.Port()
 		if err := addHostfwd(h.dir, p, 0, h.mode.Net().IP); err != nil {
+			return err
+		}
+		if err := relay(); err != nil {
 			return err
 		}
 	}

@@ -173,6 +173,29 @@ func TestPublished(t *testing.T) {
 	})
 }
 
+// TestPublishedUDP has several clients at once, whose answers must not be mixed up.
+func TestPublishedUDP(t *testing.T) {
+	c, h := up(t, network(t, "slirp4netns"), 0, "5353/udp", "127.0.0.1::5354/udp")
+	c.must(request{Op: "serve", Net: "udp", Addr: ":5353"})
+	c.must(request{Op: "serve", Net: "udp", Addr: ":5354"})
+	for _, p := range h.Ports() {
+		for _, to := range []string{"127.0.0.1", hostAddr().String()} {
+			if p.IP.IsValid() && to != "127.0.0.1" {
+				continue
+			}
+			for _, say := range []string{"one", "two"} {
+				got := dial(request{Net: "udp", Addr: net.JoinHostPort(to, strconv.Itoa(int(p.Host))), Say: say})
+				if !strings.HasSuffix(got, " "+say) {
+					t.Errorf("%s by %s: %q", p, to, got)
+				}
+				if to != "127.0.0.1" && !strings.HasPrefix(got, to+":") {
+					t.Errorf("%s: the client's address %s is not kept: %s", p, to, got)
+				}
+			}
+		}
+	}
+}
+
 func TestPortInUse(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

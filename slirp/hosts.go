@@ -3,14 +3,16 @@ package slirp
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
 )
 
 // Hosts writes a container's /etc/hosts (hosts(5)): the loopback, the container's own names, the host's, and those of
-// --add-host, which come first: the first line that has a name wins.
-func Hosts(net Net, hostname, name string, addHosts []string) ([]byte, error) {
+// --add-host, which come first: the first line that has a name wins. On the host's own network the names are those of its
+// file, base.
+func Hosts(net Net, base []byte, hostname, name string, addHosts []string) ([]byte, error) {
 	var b strings.Builder
 	for _, h := range addHosts {
 		line, err := addHost(net, h)
@@ -19,18 +21,25 @@ func Hosts(net Net, hostname, name string, addHosts []string) ([]byte, error) {
 		}
 		b.WriteString(line)
 	}
-	names := hostname
-	if name != "" && name != hostname {
-		names = strings.TrimSpace(hostname + " " + name)
+	var names []string
+	for _, n := range []string{hostname, name} {
+		if n != "" && !slices.Contains(names, n) {
+			names = append(names, n)
+		}
 	}
-	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	if net.Kind == Host && len(base) > 0 {
+		b.WriteString(strings.TrimRight(string(base), "\n") + "\n")
+		names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(strings.Fields(string(base)), n) })
+	} else {
+		b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
+	}
 	own := net.IP
 	if !own.IsValid() {
 		// Without a network of its own a container still knows its name, as Debian's hosts file does it.
 		own = netip.AddrFrom4([4]byte{127, 0, 1, 1})
 	}
-	if names != "" {
-		b.WriteString(own.String() + "\t" + names + "\n")
+	if len(names) > 0 {
+		b.WriteString(own.String() + "\t" + strings.Join(names, " ") + "\n")
 	}
 	if net.HostAlias.IsValid() {
 		b.WriteString(net.HostAlias.String() + "\thost.containers.internal host.docker.internal\n")
@@ -40,11 +49,11 @@ func Hosts(net Net, hostname, name string, addHosts []string) ([]byte, error) {
 
 // addHost reads NAME[;NAME…]:IP, as docker and podman write it, where IP may be in brackets or "host-gateway".
 func addHost(net Net, s string) (string, error) {
-	names, addr, ok := strings.Cut(s, ":")
-	if !ok { // docker 25 takes NAME=IP, too
-		names, addr, ok = strings.Cut(s, "=")
+	names, addr := s, ""
+	if i := strings.IndexAny(s, ":="); i >= 0 { // docker 25 takes NAME=IP, too
+		names, addr = s[:i], s[i+1:]
 	}
-	if !ok || addr == "" {
+	if addr == "" {
 		return "", hint.Errorf("the form is NAME:IP or NAME:host-gateway; several names: ONE;TWO:IP", "--add-host %s: no address", s)
 	}
 	list := strings.Split(names, ";")

@@ -3,6 +3,7 @@ package slirp
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,6 +102,10 @@ func (m Mode) pastaNet(n *Net) {
 // 2 are no way: newer versions close them first thing.
 func (m Mode) pastaArgs(ports []Port, pid int) []string {
 	args := []string{m.Program, "--config-net", "--foreground", "--quiet", "--pid", "/proc/self/fd/1", "--mtu", strconv.Itoa(m.mtu)}
+	if os.Geteuid() == 0 {
+		// As nobody, which it else becomes, it may not enter root's namespaces. It is confined there all the same.
+		args = append(args, "--runas", "0:0")
+	}
 	if !m.hostLoopback && !m.hasExtra("--no-map-gw") {
 		args = append(args, "--no-map-gw")
 	}

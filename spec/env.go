@@ -93,6 +93,9 @@ func (e *environment) file(name string) error {
 			continue
 		}
 		key, _, _ := strings.Cut(line, "=")
+		if strings.ContainsRune(line, 0) {
+			return hint.Errorf("KEY=VALUE or KEY, one a line", "--env-file %s, line %d: it holds a NUL character", name, n)
+		}
 		if strings.ContainsAny(key, " \t") {
 			return hint.Errorf("KEY=VALUE or KEY, one a line", "--env-file %s, line %d: %q: a name holds no blanks", name, n, key)
 		}

@@ -113,9 +113,12 @@ func (m *maker) user() error {
 		m.c.User = m.o.User
 	}
 	for _, g := range m.o.GroupAdd {
-		if g == "keep-groups" {
+		switch g {
+		case "":
+			return hint.Errorf("--group-add takes a name of /etc/group of the image, or a number", "--group-add: the group is empty")
+		case "keep-groups":
 			m.c.KeepGroups = true
-		} else {
+		default:
 			m.c.Groups = append(m.c.Groups, g)
 		}
 	}

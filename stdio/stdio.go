@@ -18,9 +18,10 @@ import (
 //
 // A container gets pipes, the null device, or a terminal of its own, never the caller's terminal or files: what root inside
 // can open again by /proc/self/fd would be the caller's file with the caller's rights, and a terminal takes typed commands
-// (TIOCSTI, CVE-2017-5226). A pipe of the caller's is passed as it is, so that no byte is copied.
+// (TIOCSTI, CVE-2017-5226). A pipe of the caller's is passed as it is, so that no byte is copied; one that another user made
+// (su, a CI runner) can't be given to the container's user, who could then not open /dev/stdout.
 type Streams struct {
-	Child  [3]*os.File // what the Child gets; closed here once it has them
+	Child  [3]*os.File // what the child gets; closed here once it has them
 	close  []*os.File
 	copies []func()
 	out    sync.WaitGroup // the copies that end when the container's side is closed
@@ -65,7 +66,7 @@ func safe(f *os.File) bool {
 		return false
 	}
 	null := st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)
-	return null || st.Mode&unix.S_IFMT == unix.S_IFIFO
+	return null || st.Mode&unix.S_IFMT == unix.S_IFIFO && int(st.Uid) == os.Geteuid()
 }
 
 func (s *Streams) input() error {

@@ -128,7 +128,7 @@ func run(ctx context.Context, r *request) error {
 	if err := json.Unmarshal(r.Args, j.args); err != nil {
 		return fmt.Errorf("request of rl: %w", err)
 	}
-	options := image.Options{Store: &storage.Store{DataDir: r.Store.DataDir, GraphRoot: r.Store.GraphRoot}, SingleUID: r.Store.SingleUID}
+	options := image.Options{Store: &storage.Store{DataDir: r.Store.DataDir, GraphRoot: r.Store.GraphRoot}, SingleUID: r.Store.SingleUID, Freeing: r.Verb == "rmi"}
 	if j.quiet == nil || !*j.quiet {
 		options.Progress = os.Stderr
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -75,7 +76,7 @@ func (v *verb) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := parser.Parse(args); err != nil {
+	if _, err := parser.Parse(longForms(args, parser.Model.Flags)); err != nil {
 		return v.explain(err)
 	}
 	return c.Run()
@@ -92,6 +93,54 @@ func (v *verb) parser(c command) (*kong.Kong, error) {
 	return kong.New(c, options...)
 }
 
+// longForms writes -w=/tmp and -i=false as --workdir=/tmp and --interactive=false: docker and podman read them so, kong
+// doesn't. From the first word on that is neither flag nor value all is left as it is.
+func longForms(args []string, flags []*kong.Flag) []string {
+	long, short := map[string]*kong.Flag{}, map[rune]*kong.Flag{}
+	for _, f := range flags {
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			long[name] = f
+		}
+		short[f.Short] = f
+	}
+	var out []string
+	for i := 0; i < len(args); i++ {
+		word, name := args[i], strings.TrimPrefix(args[i], "--")
+		if len(word) < 2 || word[0] != '-' || name == "" {
+			return append(out, args[i:]...)
+		}
+		value := long[name] != nil && !long[name].IsBool()
+		if name == word {
+			word, value = longForm(&out, word, short)
+		}
+		out = append(out, word)
+		if value && i+1 < len(args) {
+			i++
+			out = append(out, args[i])
+		}
+	}
+	return out
+}
+
+// longForm takes -abc apart where a letter of it has =VALUE, and tells whether the value is the next word.
+func longForm(out *[]string, word string, short map[rune]*kong.Flag) (last string, value bool) {
+	for i, letter := range word[1:] {
+		f, rest := short[letter], word[1+i+utf8.RuneLen(letter):]
+		switch {
+		case f == nil:
+			return word, false
+		case strings.HasPrefix(rest, "="):
+			if i > 0 {
+				*out = append(*out, word[:1+i])
+			}
+			return "--" + f.Name + rest, false
+		case !f.IsBool():
+			return word, rest == ""
+		}
+	}
+	return word, false
+}
+
 // helpFlag is --help without -h.
 type helpFlag bool
 
@@ -106,6 +155,9 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 
 // explain adds to kong's message what to type.
 func (v *verb) explain(err error) error {
+	if flag, _, cut := strings.Cut(err.Error(), `: expected string value but got "EOL"`); cut {
+		err = fmt.Errorf("%s needs a value", flag)
+	}
 	return hint.With(fmt.Errorf("%s: %w", v.name, err), "rl "+v.name+" --help")
 }
 

@@ -152,6 +152,7 @@ func mount(m specs.Mount, ids idmap.Map, o Options) (e enter.Mount, err error) {
 			}
 		}
 	}
+	e.NoLink = e.Target == "/proc" || e.Target == "/sys"
 	for _, word := range m.Options {
 		if err := option(&e, word, bind, o); err != nil {
 			return e, err
@@ -231,9 +232,9 @@ func adaptBind(e enter.Mount, o Options) enter.Mount {
 func adapt(e *enter.Mount, ids idmap.Map) {
 	switch e.FS {
 	case "proc":
-		e.NoLink, e.Fallback = true, "/proc"
+		e.Fallback = "/proc"
 	case "sysfs":
-		e.NoLink, e.Fallback = true, "/sys"
+		e.Fallback = "/sys"
 	case "cgroup", "cgroup2":
 		if e.FS == "cgroup" { // options of v1 have no meaning for v2
 			e.Options = slices.DeleteFunc(e.Options, func(o sys.Option) bool { return o.Key != "source" })

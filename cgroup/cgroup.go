@@ -30,7 +30,9 @@ import (
 // what they are asked for can't be left out.
 type Group struct {
 	dir string
-	f   *os.File // O_PATH: it stays this cgroup, whatever becomes of the name
+	// fd is O_PATH: it stays this cgroup, whatever becomes of the name. No *os.File: its finalizer could close it under a method
+	// of a Group that nobody holds any more.
+	fd int
 }
 
 const openDir = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
@@ -45,7 +47,7 @@ func Reopen(dir string) *Group {
 	if err != nil {
 		return nil
 	}
-	if !onCgroup2(int(g.f.Fd())) {
+	if !onCgroup2(g.fd) {
 		g.Close()
 		return nil
 	}
@@ -58,7 +60,7 @@ func openGroup(at int, name, dir string) (*Group, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open cgroup", Path: dir, Err: err}
 	}
-	return &Group{dir, os.NewFile(uintptr(fd), dir)}, nil
+	return &Group{dir, fd}, nil
 }
 
 func onCgroup2(fd int) bool {
@@ -74,28 +76,26 @@ func (g *Group) Dir() string {
 	return g.dir
 }
 
-// Fd is the O_PATH descriptor for CLONE_INTO_CGROUP, -1 for nil. It is closed with the group.
+// Fd is a new O_PATH descriptor for CLONE_INTO_CGROUP, which the caller closes; -1 for nil.
 func (g *Group) Fd() (int, error) {
 	if g == nil {
 		return -1, nil
 	}
-	return int(g.f.Fd()), nil
-}
-
-// File is the same as a file, for sys.Spawn; nil for nil.
-func (g *Group) File() *os.File {
-	if g == nil {
-		return nil
+	fd, err := unix.FcntlInt(uintptr(g.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return -1, &fs.PathError{Op: "open cgroup", Path: g.dir, Err: err}
 	}
-	return g.f
+	return fd, nil
 }
 
 // Close releases the handle. The cgroup stays.
 func (g *Group) Close() error {
-	if g == nil {
+	if g == nil || g.fd < 0 {
 		return nil
 	}
-	return g.f.Close()
+	fd := g.fd
+	g.fd = -1
+	return unix.Close(fd)
 }
 
 // Add moves a process into the cgroup.
@@ -116,12 +116,12 @@ func (g *Group) Below(path string) (*Group, error) {
 	if rel == "" {
 		rel = "."
 	}
-	fd, err := unix.Openat2(int(g.f.Fd()), rel, &how)
+	fd, err := unix.Openat2(g.fd, rel, &how)
 	if err != nil {
 		return nil, fmt.Errorf("cgroup %q of the container: %w", path, err)
 	}
 	dir := filepath.Join(g.dir, rel)
-	return &Group{dir, os.NewFile(uintptr(fd), dir)}, nil
+	return &Group{dir, fd}, nil
 }
 
 // ForExec is where a further process of the container starts, for the pid of its init: the cgroup itself; or, when the container
@@ -163,7 +163,7 @@ func dirOf(pid int) (string, error) {
 
 // read is a file of the cgroup.
 func (g *Group) read(name string) (string, error) {
-	fd, err := unix.Openat(int(g.f.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(g.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", &fs.PathError{Op: "open", Path: filepath.Join(g.dir, name), Err: err}
 	}
@@ -181,7 +181,7 @@ func (g *Group) word(name string) string {
 
 // write sets a file, which must exist: cgroupfs makes none, and a test's directory is to behave like it.
 func (g *Group) write(name, value string) error {
-	fd, err := unix.Openat(int(g.f.Fd()), name, unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(g.fd, name, unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		defer unix.Close(fd)
 		// One write: the kernel takes each for a request of its own.

@@ -63,7 +63,7 @@ func field(text, key string) string {
 
 // await waits until cgroup.events says so. The kernel wakes who polls it (POLLPRI), from the last read on.
 func (g *Group) await(key, want string, limit time.Duration) error {
-	fd, err := unix.Openat(int(g.f.Fd()), "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(g.fd, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: filepath.Join(g.dir, "cgroup.events"), Err: err}
 	}
@@ -120,7 +120,7 @@ func (g *Group) collect(all *[]int) error {
 }
 
 func (g *Group) collectBelow(name string, all *[]int) error {
-	child, err := openGroup(int(g.f.Fd()), name, filepath.Join(g.dir, name))
+	child, err := openGroup(g.fd, name, filepath.Join(g.dir, name))
 	if err == nil {
 		defer child.Close()
 		err = child.collect(all)
@@ -133,7 +133,7 @@ func (g *Group) collectBelow(name string, all *[]int) error {
 
 // entries are the files and cgroups in g.
 func (g *Group) entries() ([]fs.DirEntry, error) {
-	fd, err := unix.Openat(int(g.f.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(g.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open cgroup", Path: g.dir, Err: err}
 	}
@@ -237,7 +237,7 @@ func (g *Group) removeTree() error {
 
 // empty removes the cgroups below, deepest first, with three descriptors whatever the depth: the container chose it.
 func (g *Group) empty() error {
-	at, err := openGroup(int(g.f.Fd()), ".", g.dir)
+	at, err := openGroup(g.fd, ".", g.dir)
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (g *Group) empty() error {
 		next, step := (*Group)(nil), 1
 		switch {
 		case len(names) > 0:
-			next, err = openGroup(int(at.f.Fd()), names[0], filepath.Join(at.dir, names[0]))
+			next, err = openGroup(at.fd, names[0], filepath.Join(at.dir, names[0]))
 		case depth == 0:
 			return nil
 		default:
@@ -280,7 +280,7 @@ func (g *Group) up() (*Group, error) {
 	return parent, nil
 }
 
-func openParent(g *Group) (*Group, error) { return openGroup(int(g.f.Fd()), "..", filepath.Dir(g.dir)) }
+func openParent(g *Group) (*Group, error) { return openGroup(g.fd, "..", filepath.Dir(g.dir)) }
 
 // rmdir removes this cgroup, not another that has its name by now.
 func (g *Group) rmdir() error {
@@ -291,14 +291,14 @@ func (g *Group) rmdir() error {
 	defer parent.Close()
 	var named, own unix.Stat_t
 	name := filepath.Base(g.dir)
-	if err = unix.Fstatat(int(parent.f.Fd()), name, &named, unix.AT_SYMLINK_NOFOLLOW); err == nil {
-		err = unix.Fstat(int(g.f.Fd()), &own)
+	if err = unix.Fstatat(parent.fd, name, &named, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		err = unix.Fstat(g.fd, &own)
 	}
 	if err == nil && named.Ino != own.Ino {
 		err = unix.ENOENT
 	}
 	if err == nil {
-		err = unix.Unlinkat(int(parent.f.Fd()), name, unix.AT_REMOVEDIR)
+		err = unix.Unlinkat(parent.fd, name, unix.AT_REMOVEDIR)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "remove", Path: g.dir, Err: err}
@@ -320,7 +320,7 @@ func (g *Group) marked() bool {
 
 // withFd calls f with a descriptor that is more than O_PATH.
 func (g *Group) withFd(f func(fd int) error) error {
-	fd, err := unix.Openat(int(g.f.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(g.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,11 @@ func open(t *testing.T, path string) *Group {
 // process starts one in the cgroup, as userns does.
 func process(t *testing.T, g *Group) *exec.Cmd {
 	t.Helper()
-	fd, _ := g.Fd()
+	fd, err := g.Fd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
 	cmd := exec.Command("sleep", "1000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -194,7 +198,7 @@ func TestKernelDeep(t *testing.T) {
 	for range 200 {
 		name := strings.Repeat("d", 100)
 		for _, n := range []string{name, "side"} {
-			if err := unix.Mkdirat(int(at.f.Fd()), n, 0o755); err != nil {
+			if err := unix.Mkdirat(at.fd, n, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}

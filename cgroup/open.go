@@ -162,7 +162,7 @@ func (t tree) make(base string, w wish, need []string) (*Group, error) {
 	if err != nil {
 		return nil, refuse(notOurs, t.mount+base, err)
 	}
-	if !t.fake && !onCgroup2(int(top.f.Fd())) {
+	if !t.fake && !onCgroup2(top.fd) {
 		return nil, errors.Join(refuse(notOurs, top.dir, unix.EXDEV), top.Close())
 	}
 	c := chain{groups: []*Group{top}, old: 1}
@@ -228,7 +228,7 @@ func (c *chain) leaf(name string, given bool) error {
 
 // add opens a child of the last cgroup, after making it if need be.
 func (c *chain) add(name string) (isNew bool, err error) {
-	at := int(c.last().f.Fd())
+	at := c.last().fd
 	err = unix.Mkdirat(at, name, 0o755)
 	if err != nil && err != unix.EEXIST {
 		return false, refuse(notOurs, c.last().dir, err)
@@ -315,7 +315,7 @@ func (g *Group) fit() error {
 // unused refuses a cgroup that holds processes, which would be frozen and killed with the container, and one that is frozen,
 // where the container would never start. Callers look for these words, which are runc's.
 func (g *Group) unused() error {
-	if err := unix.Faccessat(int(g.f.Fd()), "cgroup.procs", unix.W_OK, 0); err != nil {
+	if err := unix.Faccessat(g.fd, "cgroup.procs", unix.W_OK, 0); err != nil {
 		return refuse(notOurs, g.dir, err)
 	}
 	pids, err := g.Procs()

@@ -256,7 +256,7 @@ func TestApply(t *testing.T) {
 func TestNil(t *testing.T) {
 	var g *Group
 	fd, err := g.Fd()
-	if g.Dir() != "" || fd != -1 || err != nil || g.File() != nil || g.Frozen() || g.Populated() || g.OOMKills() != 0 {
+	if g.Dir() != "" || fd != -1 || err != nil || g.Frozen() || g.Populated() || g.OOMKills() != 0 {
 		t.Error("a nil group is something")
 	}
 	pids, err := g.Procs()
@@ -277,5 +277,35 @@ func TestNil(t *testing.T) {
 	}
 	if Reopen("") != nil || Reopen("/nowhere") != nil || Reopen(t.TempDir()) != nil {
 		t.Error("reopened what is no cgroup")
+	}
+}
+
+// TestDescriptors: none is left open, whether a cgroup is made or not.
+func TestDescriptors(t *testing.T) {
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	tr := fakeTree(t, "/s/a", "/:memory/memory", "/s:memory", "/s/a:memory//1")
+	before := count()
+	for range 20 {
+		g, err := tr.open("pod/c", "x", nil, quiet(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tr.open("", "x", resources(t, `{"memory":{"limit":9}}`), quiet(t)); err == nil {
+			t.Fatal("a fake has no memory.max")
+		}
+		if err := g.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		g.Close()
+		g.Close()
+	}
+	if after := count(); after > before {
+		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }

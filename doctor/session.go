@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/rl-containers/rl/cgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,8 +59,7 @@ func (h *Host) delegated(dir string) Result {
 		return good(detail)
 	}
 	return degraded(detail+"; missing: "+strings.Join(missing, " "), "these limits can't be set",
-		`sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\nDelegate=cpu cpuset io memory pids\n' | `+
-			`sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload   (then log in again)`)
+		cgroup.DelegateAll)
 }
 
 // runtimeDirectory judges $XDG_RUNTIME_DIR as the XDG base directory specification does: the caller's own, mode 0700.

@@ -266,7 +266,8 @@ func (c *creation) ready() error {
 // hooks runs those of the runtime's own namespaces, before the container's root is entered.
 func (c *creation) hooks() error {
 	h := c.bundle.spec.Hooks
-	for _, hooks := range [][]specs.Hook{h.Prestart, h.CreateRuntime} { //nolint:staticcheck // prestart is deprecated, and used
+	//lint:ignore SA1019 engines still write prestart hooks
+	for _, hooks := range [][]specs.Hook{h.Prestart, h.CreateRuntime} {
 		if err := runHooks(hooks, c.plan.State); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,11 +127,18 @@ func (c *creation) affinity(p *specs.Process) (err error) {
 }
 
 func (c *creation) joinCgroup(rec *record, below string) error {
-	if below != "" && rec.Cgroup == "" {
-		return fmt.Errorf("--cgroup %s: the container has no cgroup", below)
+	group := cgroup.Reopen(rec.Cgroup)
+	var err error
+	if below != "" {
+		group, err = group.Below(below)
+	} else {
+		group, err = group.ForExec(rec.Pid)
 	}
-	fd, err := cgroup.Reopen(path.Join(rec.Cgroup, path.Join("/", below))).Fd()
-	if rec.Cgroup == "" || err != nil || fd < 0 {
+	if err != nil {
+		return err
+	}
+	fd, err := group.Fd()
+	if err != nil || fd < 0 {
 		return err
 	}
 	c.config.Cgroup = os.NewFile(uintptr(fd), "cgroup")

@@ -66,7 +66,7 @@ func TestMountOptions(t *testing.T) {
 		for _, m := range p.Mounts {
 			for _, o := range m.Options {
 				switch o.Key {
-				case "sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand": // vfs_parse_sb_flag (fs/fs_context.c)
+				case "source", "sync", "dirsync", "lazytime", "nolazytime", "mand", "nomand": // vfs_parse_sb_flag (fs/fs_context.c)
 				default:
 					t.Errorf("%s goes to the file system", o.Key)
 				}

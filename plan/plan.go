@@ -48,7 +48,8 @@ func Compile(s *specs.Spec, ids idmap.Map, o Options) (*enter.Plan, error) {
 		return nil, err
 	}
 	if s.Hooks != nil {
-		p.HooksOutside = len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime) > 0 //nolint:staticcheck // prestart is deprecated, and used
+		//lint:ignore SA1019 engines still write prestart hooks
+		p.HooksOutside = len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime) > 0
 		p.Hooks = Hooks(s.Hooks.CreateContainer)
 	}
 	if s.Process != nil {
@@ -145,6 +146,9 @@ func caps(c *specs.LinuxCapabilities) (all sys.Caps, err error) {
 			return all, fmt.Errorf("unknown capability %q", unknown[0])
 		}
 	}
+	// The kernel has no ambient capability that isn't inheritable and permitted (capabilities(7)). buildah asks for such, and
+	// means as many as there can be: inheritable ones would be too many (CVE-2022-29162).
+	all.Ambient &= all.Permitted & all.Inheritable
 	return all, nil
 }
 

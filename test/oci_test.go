@@ -324,7 +324,8 @@ func TestOCIHooks(t *testing.T) {
 		script := "read -r state; echo " + name + ` "$state" >> ` + trace
 		return []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script}}}
 	}
-	b.spec.Hooks = &specs.Hooks{Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"), //nolint:staticcheck // prestart is deprecated, and used
+	//lint:ignore SA1019 engines still write prestart hooks
+	b.spec.Hooks = &specs.Hooks{Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"),
 		Poststart: hook("poststart"), Poststop: hook("poststop"),
 		StartContainer: []specs.Hook{{Path: "/bin/touch", Args: []string{"touch", "/tmp/startContainer"}}}}
 	b.script("ls /tmp")

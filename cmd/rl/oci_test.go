@@ -348,12 +348,12 @@ func TestOCILogStderr(t *testing.T) {
 func TestOCISay(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	for _, test := range []struct{ line, log, stderr string }{
-		{"", "", "rl-oci: cpu shares dropped\n"},
+		{"", "", "rl-oci: warning: cpu shares dropped\n"},
 		{"--log L", `level=warning msg="cpu shares dropped"`, ""},
 		{"--log L --log-format json", `{"msg":"cpu shares dropped","level":"warning","time":`, ""},
 		{"--log L --log-level error", "", ""},
 		{"--log L --debug", "level=debug", ""},
-		{"--debug", "", "rl-oci: cpu shares dropped\n"},
+		{"--debug", "", "rl-oci: warning: cpu shares dropped\n"},
 	} {
 		os.Remove(log)
 		f := &fake{}

@@ -78,7 +78,7 @@ func (r *Runtime) root() (string, error) {
 	if run := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(run) && (os.Geteuid() != 0 || inUserns()) {
 		return filepath.Join(run, "rl-oci"), nil
 	}
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && !inUserns() {
 		return "/run/rl-oci", nil
 	}
 	if run := "/run/user/" + strconv.Itoa(os.Geteuid()); unix.Access(run, unix.W_OK) == nil {

@@ -86,7 +86,7 @@ func TestOpenWithoutV2(t *testing.T) {
 		}
 	}
 	_, err := none.open("", "x", resources(t, `{"memory":{"limit":9}}`), quiet(t))
-	expectHint(t, err, "limit of memory can't be enforced", "systemd.unified_cgroup_hierarchy=1")
+	expectHint(t, err, "cannot set memory limit", "systemd.unified_cgroup_hierarchy=1")
 }
 
 func expectHint(t *testing.T, err error, want, wantHint string) {
@@ -129,7 +129,7 @@ func TestOpenLacking(t *testing.T) {
 	tr := fakeTree(t, "/s/a", "/:io memory/memory", "/s:memory", "/s/a:memory//1")
 	forbid(t, tr, "/")
 	_, err := tr.open("", "x", resources(t, `{"blockIO":{"weight":100}}`), quiet(t))
-	expectHint(t, err, "limit of io can't be enforced: cgroup "+tr.mount+"/s", "Delegate=cpu cpuset io memory pids")
+	expectHint(t, err, "cannot set io limit: container could not join or create cgroup: cgroup "+tr.mount+"/s", "Delegate=cpu cpuset io memory pids")
 	_, err = tr.open("", "x", resources(t, `{"pids":{"limit":100}}`), quiet(t))
 	expectHint(t, err, "offers no controller pids", "cgroup_disable=")
 	if _, err := os.Stat(tr.mount + "/s/rl-oci-x"); err == nil {

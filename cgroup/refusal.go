@@ -54,15 +54,16 @@ const (
 
 // explain is the error for limits on the controllers need that nothing holds.
 func (t tree) explain(need []string, best *refusal) error {
-	what := "limit of " + strings.Join(need, ", ")
+	// The words of runc, which callers look for.
+	what := "cannot set " + strings.Join(need, ", ") + " limit: container could not join or create cgroup"
 	if t.mount == "" || t.v1 && len(t.notOffered(need)) > 0 {
-		return hint.Errorf(unifyHint, "%s can't be enforced: the machine's cgroup controllers are of version 1, which only root can use", what)
+		return hint.Errorf(unifyHint, "%s: the machine's cgroup controllers are of version 1, which only root can use", what)
 	}
 	if missing := t.notOffered(need); len(missing) > 0 {
 		return hint.Errorf("see "+t.mount+"/cgroup.controllers, and cgroup_disable= in /proc/cmdline",
-			"%s can't be enforced: the kernel or whoever set up this cgroup namespace offers no controller %s", what, strings.Join(missing, ", "))
+			"%s: the kernel or whoever set up this cgroup namespace offers no controller %s", what, strings.Join(missing, ", "))
 	}
-	err := fmt.Errorf("%s can't be enforced: %w", what, best)
+	err := fmt.Errorf("%s: %w", what, best)
 	if best.why == lacks {
 		return hint.With(err, DelegateAll)
 	}

@@ -19,16 +19,7 @@ func (b *builder) hooks() error {
 			return err
 		}
 	}
-	return runHooks(b.plan.Hooks, b.plan.State)
-}
-
-func runHooks(hooks []sys.Hook, state []byte) error {
-	for i := range hooks {
-		if err := hooks[i].Run(state); err != nil {
-			return err
-		}
-	}
-	return nil
+	return sys.RunHooks("createContainer", b.plan.Hooks, b.plan.State)
 }
 
 // openRunning takes the root of the container that was entered.

@@ -61,8 +61,8 @@ func enter() error {
 		b.hooks,
 		b.addAccounts,
 		b.configure,
-		b.hide,
 		b.openTerminal,
+		b.hide,
 		b.makeWorkdir,
 		b.label, // while /proc is the host's
 		b.pivot,

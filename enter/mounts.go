@@ -55,7 +55,7 @@ func explainMount(m *Mount, err error) error {
 	return err
 }
 
-func (b *builder) mount(m *Mount, source int) error {
+func (b *builder) mount(m *Mount, source int) (err error) {
 	switch m.Kind {
 	case Link:
 		return b.link(m)
@@ -69,6 +69,11 @@ func (b *builder) mount(m *Mount, source int) error {
 	}
 	if m.IfDir && !b.isDir(path.Dir(m.Target)) || source == missing {
 		return nil
+	}
+	if source == inside {
+		if source, err = b.root.Open(strings.TrimPrefix(m.Source, b.plan.Root.Dir), unix.O_PATH, 0); err != nil {
+			return err
+		}
 	}
 	copied := m.CopyUp && b.isDir(m.Target)
 	if m.KeepMode {
@@ -216,7 +221,7 @@ func (b *builder) noLink(target string) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return hint.Errorf("the image is broken or hostile", "%s of the root file system is a symlink", target)
+		return hint.Errorf("the image is broken or hostile", "%s of the root file system is a symlink: it must be mounted on ordinary directory", target)
 	}
 	return nil
 }
@@ -306,6 +311,11 @@ func (b *builder) hide() error {
 		}
 		unix.Close(target)
 	}
+	if b.plan.ReadOnlyDev {
+		if err := b.readOnly("/dev"); err != nil {
+			return fmt.Errorf("make /dev read-only: %w", err)
+		}
+	}
 	for _, name := range b.plan.Locked {
 		if err := b.lock(name); err != nil {
 			return fmt.Errorf("make %s read-only: %w", name, err)
@@ -344,6 +354,16 @@ func (b *builder) cover(target int) error {
 		return err
 	}
 	return sys.Attach(fd, target)
+}
+
+// readOnly makes the mount at name read-only, what is mounted below it not.
+func (b *builder) readOnly(name string) error {
+	target, err := b.root.Open(name, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	return sys.SetAttr(target, unix.MOUNT_ATTR_RDONLY, 0, 0, false)
 }
 
 // lock binds name over itself, read-only with all below it.

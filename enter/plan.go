@@ -32,6 +32,8 @@ type Plan struct {
 	Files  map[string][]byte // content of the mounts whose Kind is File, by Mount.Source
 	Masked []string          // made empty and read-only
 	Locked []string          // remounted read-only
+	// ReadOnlyDev makes /dev read-only when all is in it.
+	ReadOnlyDev bool
 
 	Hostname, Domainname string
 	Sysctls              []Sysctl

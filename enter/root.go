@@ -24,11 +24,18 @@ type builder struct {
 // missing stands for the source of an optional mount that this machine doesn't have.
 const missing = -2
 
+// inside stands for a source in the root file system, which a mount before may have to make: it is opened below the root, then.
+const inside = -3
+
 // openSources opens all that is taken from the host: before anything of the image is in the tree, and as the caller.
 func (b *builder) openSources() (err error) {
 	b.sources = make([]int, len(b.plan.Mounts))
 	for i, m := range b.plan.Mounts {
 		if m.Kind != Bind {
+			continue
+		}
+		if b.plan.Root.Kind == Bind && strings.HasPrefix(m.Source, b.plan.Root.Dir+"/") {
+			b.sources[i] = inside
 			continue
 		}
 		b.sources[i], err = openSource(m.Source)

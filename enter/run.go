@@ -36,10 +36,11 @@ func run(plan *Plan) error {
 	if err := prepare(p, id); err != nil {
 		return err
 	}
+	early := unix.Fchdir(cwd) // as root: a home may be closed to whoever the program runs as
 	if err := dropRights(p, id); err != nil {
 		return err
 	}
-	if err := workdir(p.Cwd, cwd); err != nil {
+	if err := workdir(p.Cwd, cwd, early); err != nil {
 		return err
 	}
 	exe, err := find(p)
@@ -54,10 +55,7 @@ func run(plan *Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := runHooks(p.StartHooks, plan.State); err != nil {
-		return err
-	}
-	return execute(p, exe)
+	return execute(plan, exe)
 }
 
 // makeWorkdir makes a missing working directory, as docker and runc do, while the root file system can still be written to. Whether
@@ -67,6 +65,17 @@ func (b *builder) makeWorkdir() error {
 		unix.Close(fd)
 	}
 	return nil
+}
+
+// startHooks run with the program's environment unless they have their own.
+func startHooks(plan *Plan) error {
+	hooks := plan.Process.StartHooks
+	for i := range hooks {
+		if hooks[i].Env == nil {
+			hooks[i].Env = plan.Process.Env
+		}
+	}
+	return sys.RunHooks("startContainer", hooks, plan.State)
 }
 
 // openWorkdir opens the working directory below the root, no magic link followed: a name like /proc/self/fd/7 could lead out of
@@ -79,9 +88,12 @@ func openWorkdir(root *sys.Root, cwd string) (int, error) {
 	return fd, nil
 }
 
-// workdir changes to the directory behind fd, as the user.
-func workdir(name string, fd int) error {
+// workdir changes to the directory behind fd as the user, where root could not: as root of a network file system isn't one.
+func workdir(name string, fd int, early error) error {
 	defer unix.Close(fd)
+	if early == nil {
+		return nil
+	}
 	if err := unix.Fchdir(fd); err != nil {
 		return hint.With(fmt.Errorf("chdir to working directory %s: %w", name, err), "-w must name a directory that the user of the container can enter")
 	}
@@ -281,7 +293,8 @@ func check(name string) error {
 }
 
 // execute is the end of rl in this process.
-func execute(p *Process, exe string) error {
+func execute(plan *Plan, exe string) error {
+	p := &plan.Process
 	if len(p.Args) == 0 {
 		return errors.New("there is no process to start: process is not set")
 	}
@@ -299,14 +312,19 @@ func execute(p *Process, exe string) error {
 			return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", err)
 		}
 	}
-	if err := preserve(p.Preserve); err != nil {
+	sock, err := preserve(p.Preserve)
+	if err != nil {
 		return err
 	}
 	if p.NoNewPrivs {
-		// The last thing: from here on only execve is called.
+		// The last thing: from here on only execve is called, by hooks and by this thread.
 		if err := install(p); err != nil {
 			return err
 		}
+	}
+	if err := startHooks(plan); err != nil {
+		unix.Dup3(sock, Sock, unix.O_CLOEXEC) // back, to tell of it
+		return err
 	}
 	if fd >= 0 {
 		return explainExec(exe, execveat(fd, args, p.Env))
@@ -316,26 +334,26 @@ func execute(p *Process, exe string) error {
 
 // preserve puts the descriptors that the program is to get from 3 on. The socket to the outside moves out of the way: its end
 // at execve is the news that the program runs.
-func preserve(fds []int) error {
+func preserve(fds []int) (sock int, err error) {
 	if len(fds) == 0 {
-		return nil
+		return Sock, nil
 	}
-	if _, err := unix.FcntlInt(Sock, unix.F_DUPFD_CLOEXEC, 1<<10); err != nil {
-		return fmt.Errorf("preserve descriptors: %w", err)
+	above := 3 + len(fds) + Sock // the limit of open files may be small by now
+	if sock, err = unix.FcntlInt(Sock, unix.F_DUPFD_CLOEXEC, above); err != nil {
+		return Sock, fmt.Errorf("preserve descriptors: %w", err)
 	}
 	high := make([]int, len(fds))
 	for i, fd := range fds {
-		var err error
-		if high[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 1<<10); err != nil {
-			return fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
+		if high[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, above); err != nil {
+			return Sock, fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
 		}
 	}
 	for i, fd := range high {
 		if err := unix.Dup3(fd, 3+i, 0); err != nil {
-			return fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
+			return sock, fmt.Errorf("preserve descriptor %d: %w", 3+i, err)
 		}
 	}
-	return nil
+	return sock, nil
 }
 
 func explainExec(exe string, err error) error {

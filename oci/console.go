@@ -5,6 +5,7 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/stdio"
@@ -35,11 +36,24 @@ func newConsole(socket string, attached bool) (*console, error) {
 // take gets the master.
 func (c *console) take(master *os.File) error {
 	if c.socket == nil {
+		plainNewlines(master)
 		return c.streams.Attach(master)
 	}
 	defer master.Close()
 	defer c.socket.Close()
 	return sys.Send(int(c.socket.Fd()), 0, int(master.Fd()))
+}
+
+// plainNewlines keeps the terminal from writing a carriage return before each newline where the output is no terminal, but a file
+// or a pipe (termios(3), ONLCR).
+func plainNewlines(master *os.File) {
+	if term.IsTerminal(1) {
+		return
+	}
+	if t, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS); err == nil {
+		t.Oflag &^= unix.ONLCR
+		unix.IoctlSetTermios(int(master.Fd()), unix.TCSETS, t)
+	}
 }
 
 // pump carries bytes until the process ends.

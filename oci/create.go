@@ -102,6 +102,12 @@ func (c *creation) compile() (err error) {
 	}
 	if s.Hooks != nil {
 		c.plan.Process.StartHooks = plan.Hooks(s.Hooks.StartContainer)
+		for i, h := range s.Hooks.StartContainer {
+			c.plan.Process.StartHooks[i].Env = h.Env // nil: the program's, which is whole inside
+		}
+	}
+	for _, name := range notAmbient(s.Process.Capabilities) {
+		c.say("can't raise ambient capability " + name + ": it is not among the inheritable and the permitted ones")
 	}
 	c.plan.NewTime, c.plan.TimeOffsets = plan.HasNew(s, specs.TimeNamespace), timeOffsets(s)
 	policy, err := memoryPolicyOf(c.bundle.text)
@@ -128,6 +134,9 @@ func (c *creation) openCgroup() (err error) {
 	l := c.bundle.spec.Linux
 	if c.group, err = cgroup.Open(l.CgroupsPath, c.ID, l.Resources, c.say); err != nil {
 		return err
+	}
+	if c.group == nil && !hasNamespace(c.bundle.spec, specs.PIDNamespace) {
+		c.say("without a pid namespace of its own and without a cgroup, kill and delete can't find all processes of the container. Such configuration is strongly discouraged")
 	}
 	fd, err := c.group.Fd()
 	if err != nil || fd < 0 {
@@ -172,7 +181,7 @@ func (c *creation) giveProcess(p *enter.Process, s *specs.Spec, preserve int) er
 	if p.Notify != 0 {
 		agent, err := dial(s.Linux.Seccomp.ListenerPath)
 		if err != nil {
-			return fmt.Errorf("connect to seccomp agent %s: %w", s.Linux.Seccomp.ListenerPath, err)
+			return fmt.Errorf("failed to connect with seccomp agent %s: %w", s.Linux.Seccomp.ListenerPath, err)
 		}
 		p.Notify = c.give(agent)
 	}
@@ -267,21 +276,26 @@ func (c *creation) ready() error {
 func (c *creation) hooks() error {
 	h := c.bundle.spec.Hooks
 	//lint:ignore SA1019 engines still write prestart hooks
-	for _, hooks := range [][]specs.Hook{h.Prestart, h.CreateRuntime} {
-		if err := runHooks(hooks, c.plan.State); err != nil {
-			return err
-		}
+	if err := sys.RunHooks("prestart", plan.Hooks(h.Prestart), c.plan.State); err != nil {
+		return err
+	}
+	if err := sys.RunHooks("createRuntime", plan.Hooks(h.CreateRuntime), c.plan.State); err != nil {
+		return err
 	}
 	return c.proc.Go()
 }
 
-func runHooks(hooks []specs.Hook, state []byte) error {
-	for _, h := range plan.Hooks(hooks) {
-		if err := h.Run(state); err != nil {
-			return err
+// notAmbient are those that are asked for as ambient and can't be (capabilities(7)); package plan leaves them out.
+func notAmbient(c *specs.LinuxCapabilities) (names []string) {
+	if c == nil {
+		return nil
+	}
+	for _, name := range c.Ambient {
+		if !slices.Contains(c.Inheritable, name) || !slices.Contains(c.Permitted, name) {
+			names = append(names, name)
 		}
 	}
-	return nil
+	return names
 }
 
 // write makes the container known: from here on other commands find it.
@@ -335,9 +349,9 @@ func (c *creation) destroy() {
 func (c *creation) poststop() {
 	state, err := json.Marshal(c.rec.state(specs.StateStopped))
 	if err == nil {
-		err = runHooks(c.bundle.spec.Hooks.Poststop, state)
+		err = sys.RunHooks("poststop", plan.Hooks(c.bundle.spec.Hooks.Poststop), state)
 	}
 	if err != nil {
-		c.say("poststop: " + err.Error())
+		c.say(err.Error())
 	}
 }

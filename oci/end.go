@@ -14,6 +14,7 @@ import (
 
 	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/sys"
 )
 
@@ -140,9 +141,9 @@ func (r *Runtime) remove(d *dir, rec *record) error {
 	if err != nil {
 		return err
 	}
-	for _, h := range s.Hooks.Poststop {
-		if err := runHooks([]specs.Hook{h}, state); err != nil {
-			r.say("poststop: " + err.Error())
+	for _, h := range plan.Hooks(s.Hooks.Poststop) {
+		if err := sys.RunHooks("poststop", []sys.Hook{h}, state); err != nil {
+			r.say(err.Error())
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -28,12 +29,15 @@ func (r *Runtime) Exec(o ExecOptions) (code int, err error) {
 	if err := executable(d.status(rec), o.IgnorePaused); err != nil {
 		return 0, err
 	}
-	s, err := d.spec()
+	text, err := d.read(configFile)
 	if err != nil {
 		return 0, err
 	}
-	c := &creation{Runtime: r, bundle: &bundle{spec: s}, attached: !o.Detach}
-	c.NoNewKeyring = false
+	s := new(specs.Spec)
+	if err := json.Unmarshal(text, s); err != nil {
+		return 0, fmt.Errorf("configuration of container %s: %w", o.ID, err)
+	}
+	c := &creation{Runtime: r, bundle: &bundle{spec: s, text: text}, attached: !o.Detach}
 	if s.Process, err = o.process(s.Process); err != nil {
 		return 0, err
 	}
@@ -87,6 +91,9 @@ func (c *creation) exec(o ExecOptions, rec *record) (err error) {
 		return err
 	}
 	if err := c.affinity(s.Process); err != nil {
+		return err
+	}
+	if c.plan.Process.Scheduling.Memory, err = memoryPolicyOf(c.bundle.text); err != nil {
 		return err
 	}
 	if err := c.joinCgroup(rec, o.Cgroup); err != nil {
@@ -214,7 +221,7 @@ func addCaps(c *specs.LinuxCapabilities, more []string) *specs.LinuxCapabilities
 		c = &specs.LinuxCapabilities{}
 	}
 	out := *c
-	for _, set := range []*[]string{&out.Bounding, &out.Effective, &out.Permitted} {
+	for _, set := range []*[]string{&out.Bounding, &out.Effective, &out.Permitted, &out.Ambient} {
 		*set = slices.Concat(*set, more)
 	}
 	return &out

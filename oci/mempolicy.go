@@ -37,18 +37,22 @@ func (m *memoryPolicy) compile() (*sys.MemoryPolicy, error) {
 	mode, ok := map[string]int{"MPOL_DEFAULT": 0, "MPOL_PREFERRED": 1, "MPOL_BIND": 2, "MPOL_INTERLEAVE": 3, "MPOL_LOCAL": 4,
 		"MPOL_PREFERRED_MANY": 5, "MPOL_WEIGHTED_INTERLEAVE": 6}[m.Mode]
 	if !ok {
-		return nil, fmt.Errorf("unknown mode %q", m.Mode)
+		return nil, fmt.Errorf("invalid memory policy mode %q", m.Mode)
 	}
 	for _, f := range m.Flags {
 		bit, ok := map[string]int{"MPOL_F_NUMA_BALANCING": 1 << 13, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_STATIC_NODES": 1 << 15}[f]
 		if !ok {
-			return nil, fmt.Errorf("unknown flag %q", f)
+			return nil, fmt.Errorf("invalid memory policy flag %q", f)
 		}
 		mode |= bit
 	}
 	nodes, err := numbers(m.Nodes)
 	if err != nil {
-		return nil, fmt.Errorf("nodes %w", err)
+		return nil, fmt.Errorf("invalid memory policy nodes %w", err)
+	}
+	// The kernel's EINVAL says less (set_mempolicy(2)).
+	if n := len(nodes); n > 0 && (m.Mode == "MPOL_DEFAULT" || m.Mode == "MPOL_LOCAL") {
+		return nil, fmt.Errorf("mode requires 0 nodes but got %d", n)
 	}
 	return &sys.MemoryPolicy{Mode: mode, Nodes: nodes}, nil
 }

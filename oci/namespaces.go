@@ -38,7 +38,7 @@ func isolate(c *userns.Config, s *specs.Spec) (err error) {
 		}
 	}
 	c.Same = !plan.HasNew(s, specs.UserNamespace)
-	joinsUser := slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
+	joinsUser := hasNamespace(s, specs.UserNamespace) && c.Same
 	// As crun does: a user who may not mount gets a user namespace of their own, and one without mappings the usual ones.
 	added := c.Same && !joinsUser && !privileged()
 	if added || !c.Same && len(s.Linux.UIDMappings)+len(s.Linux.GIDMappings) == 0 {
@@ -50,6 +50,10 @@ func isolate(c *userns.Config, s *specs.Spec) (err error) {
 		c.Map, err = idmap.Given(ranges(s.Linux.UIDMappings), ranges(s.Linux.GIDMappings))
 	}
 	return err
+}
+
+func hasNamespace(s *specs.Spec, t specs.LinuxNamespaceType) bool {
+	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t })
 }
 
 // privileged: the caller may mount in its own user namespace.

@@ -36,10 +36,18 @@ func complete(p *enter.Process, s *specs.Process, c *specs.Spec, noGroups bool) 
 	if p.Scheduling, err = scheduling(s); err != nil {
 		return err
 	}
+	// As runc: what whoever starts the runtime is tied to (a service's CPUAffinity) is not the container's.
+	p.Scheduling.AllOf = true
+	p.Env = environment(s.Env)
 	if p.Scheduling.Personality, err = personality(c.Linux.Personality); err != nil {
 		return err
 	}
 	return addSeccomp(p, c.Linux.Seccomp)
+}
+
+// environment is without names that stand twice, the last one counts, and without an empty HOME, which passwd is asked for.
+func environment(env []string) []string {
+	return slices.DeleteFunc(override(nil, env), func(e string) bool { return e == "HOME=" })
 }
 
 // setgroupsDenied looks at the user namespace of a process: a number, or self.

@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
 )
@@ -57,7 +58,7 @@ func (r *Runtime) poststart(d *dir, rec *record, s *specs.Spec) error {
 	}
 	state, err := json.Marshal(rec.state(specs.StateRunning))
 	if err == nil {
-		err = runHooks(s.Hooks.Poststart, state)
+		err = sys.RunHooks("poststart", plan.Hooks(s.Hooks.Poststart), state)
 	}
 	if err == nil {
 		return nil
@@ -67,7 +68,7 @@ func (r *Runtime) poststart(d *dir, rec *record, s *specs.Spec) error {
 		p.Ended(-1)
 		p.Close()
 	}
-	return errors.Join(fmt.Errorf("poststart: %w", err), r.remove(d, rec))
+	return errors.Join(err, r.remove(d, rec))
 }
 
 // Run is Create and Start, and unless detach waits for the end and deletes (unless keep): the program's exit code.

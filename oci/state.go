@@ -287,7 +287,7 @@ func (r *Runtime) List() ([]State, error) {
 		return nil, err
 	}
 	entries, err := os.ReadDir(root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && (r.Root != "" || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	var all []State

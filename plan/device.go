@@ -18,6 +18,9 @@ func nodes(devices []specs.LinuxDevice, mounts []specs.Mount, o Options) ([]ente
 	}
 	var all []enter.Mount
 	for _, d := range devices {
+		if d.Path == "/dev/ptmx" {
+			continue // the container's own (devpts), made below
+		}
 		n, err := node(d)
 		if err != nil {
 			return nil, err

@@ -241,6 +241,9 @@ func adapt(e *enter.Mount, ids idmap.Map) {
 		}
 		e.FS = "cgroup2"
 		e.Optional = "no cgroup v2 here"
+		if e.Shallow {
+			e.Fallback = "/sys/fs/cgroup" // read-only, as runc does without a cgroup namespace
+		}
 	case "tmpfs":
 		e.KeepMode = e.Shallow && !slices.ContainsFunc(e.Options, func(o sys.Option) bool { return o.Key == "mode" })
 	case "mqueue":

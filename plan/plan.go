@@ -39,13 +39,19 @@ func Compile(s *specs.Spec, ids idmap.Map, o Options) (*enter.Plan, error) {
 	if l == nil {
 		l = &specs.Linux{}
 	}
-	p.Masked, p.Locked = l.MaskedPaths, l.ReadonlyPaths
+	p.Masked, p.Locked = slices.Compact(slices.Sorted(slices.Values(l.MaskedPaths))), l.ReadonlyPaths
 	for k, v := range l.Sysctl {
 		p.Sysctls = append(p.Sysctls, enter.Sysctl{Key: k, Value: v})
 	}
 	var err error
 	if p.Mounts, err = mounts(s, l, ids, o); err != nil {
 		return nil, err
+	}
+	for i := range p.Mounts {
+		if m := &p.Mounts[i]; m.Target == "/dev" && m.Kind == enter.New && m.Attr&unix.MOUNT_ATTR_RDONLY != 0 {
+			m.Attr &^= unix.MOUNT_ATTR_RDONLY
+			p.ReadOnlyDev = true
+		}
 	}
 	if s.Hooks != nil {
 		//lint:ignore SA1019 engines still write prestart hooks

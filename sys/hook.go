@@ -44,6 +44,16 @@ func (h *Hook) Run(state []byte) error {
 	return fmt.Errorf("hook %s: %w%s", h.Path, err, tailOf(said.String()))
 }
 
+// RunHooks runs those of one point, in order, until one fails.
+func RunHooks(point string, hooks []Hook, state []byte) error {
+	for i := range hooks {
+		if err := hooks[i].Run(state); err != nil {
+			return fmt.Errorf("error running %s hook #%d: %w", point, i, err)
+		}
+	}
+	return nil
+}
+
 func tailOf(said string) string {
 	if said = strings.TrimSpace(said); said == "" {
 		return ""

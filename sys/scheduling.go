@@ -11,8 +11,9 @@ import (
 type Scheduling struct {
 	Attr        *unix.SchedAttr // sched_setattr(2)
 	IOPriority  *int            // ioprio_set(2), class and data
-	Affinity    []int           // processors; none leaves the caller's
-	Personality *uint           // personality(2)
+	Affinity    []int           // processors; none leaves the caller's, or takes all that the cgroup gives
+	AllOf       bool
+	Personality *uint // personality(2)
 	Memory      *MemoryPolicy
 }
 
@@ -63,6 +64,9 @@ func (s *Scheduling) Apply() error {
 			return err
 		}
 	}
+	if s.AllOf && len(s.Affinity) == 0 {
+		return setAffinity(allProcessors())
+	}
 	return Affinity(s.Affinity)
 }
 
@@ -71,12 +75,26 @@ func Affinity(processors []int) error {
 	if len(processors) == 0 {
 		return nil
 	}
-	var mask [128]uint64 // 8192 processors, the most that a kernel is built for
+	var mask processorSet
 	for _, p := range processors {
 		if p >= 0 && p < 64*len(mask) {
 			mask[p/64] |= 1 << (p % 64)
 		}
 	}
+	return setAffinity(mask)
+}
+
+// processorSet has room for 8192 processors, the most that a kernel is built for.
+type processorSet [128]uint64
+
+func allProcessors() (all processorSet) {
+	for i := range all {
+		all[i] = ^uint64(0)
+	}
+	return all
+}
+
+func setAffinity(mask processorSet) error {
 	_, _, e := unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(mask), uintptr(unsafe.Pointer(&mask)))
 	if e != 0 {
 		return os.NewSyscallError("sched_setaffinity", e)

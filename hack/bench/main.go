@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ type job struct {
 	tty         bool // time to the first byte on a terminal, instead of to the end
 	argv        []string
 	times       []time.Duration
+	peak        int64 // KiB, resident, of the largest process that was waited for
 	broken      string
 }
 
@@ -82,6 +84,9 @@ func (j *job) once() (time.Duration, error) {
 	took := time.Since(began)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
+	}
+	if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		j.peak = max(j.peak, usage.Maxrss)
 	}
 	return took, nil
 }
@@ -146,7 +151,7 @@ func report(jobs []*job) {
 			group = j.group
 			var name string
 			name, base = reference(jobs, group)
-			fmt.Printf("\n%s\n  %-28s %9s %9s %9s  of %s\n", group, "", "median ms", "least", "most", name)
+			fmt.Printf("\n%s\n  %-28s %9s %9s %9s %8s  of %s\n", group, "", "median ms", "least", "most", "peak MiB", name)
 		}
 		if j.broken != "" {
 			fmt.Printf("  %-28s does not work here: %.200s\n", j.name, j.broken)
@@ -157,7 +162,7 @@ func report(jobs []*job) {
 		if base > 0 {
 			ratio = fmt.Sprintf("%.3f", float64(m)/float64(base))
 		}
-		fmt.Printf("  %-28s %9.2f %9.2f %9.2f  %s\n", j.name, ms(m), ms(slices.Min(j.times)), ms(slices.Max(j.times)), ratio)
+		fmt.Printf("  %-28s %9.2f %9.2f %9.2f %8.1f  %s\n", j.name, ms(m), ms(slices.Min(j.times)), ms(slices.Max(j.times)), float64(j.peak)/1024, ratio)
 	}
 }
 

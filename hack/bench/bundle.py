@@ -16,7 +16,7 @@ path = f"{work}/bundle/config.json"
 with open(path) as f:
     config = json.load(f)
 config["linux"]["seccomp"] = seccomp
-config["root"]["readonly"] = False
+config["root"] = {"path": f"{work}/root"}
 # One id, which the kernel grants to everybody: what newuidmap costs is another matter.
 for kind, own in ("uidMappings", os.getuid()), ("gidMappings", os.getgid()):
     config["linux"][kind] = [{"containerID": 0, "hostID": own, "size": 1}]

@@ -36,10 +36,6 @@ func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
 	if err := p.Signal(sig); err != nil {
 		return fmt.Errorf("kill container %s: %w", id, err)
 	}
-	if sig == unix.SIGKILL {
-		// It must be able to die: with cgroup v2 a frozen process does, with nothing else to be done.
-		return nil
-	}
 	return nil
 }
 

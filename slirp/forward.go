@@ -7,13 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarder holds the host's sockets of the published ports.
+// forwarder holds the host's sockets of the published ports until the helper takes their places, and the relays of those that
+// need one.
 type forwarder struct {
 	bound  []listener
 	relays []*relay
 }
-
-func newForwarder(m Mode, bound []listener) *forwarder { return &forwarder{bound: bound} }
 
 // release closes the sockets: the helper takes their places itself.
 func (f *forwarder) release() {
@@ -21,11 +20,6 @@ func (f *forwarder) release() {
 	for i := range f.bound {
 		f.bound[i].fd = -1
 	}
-}
-
-func (f *forwarder) start(m Mode) (rest []listener, err error) {
-	f.release()
-	return f.bound, nil
 }
 
 func (f *forwarder) close() {

@@ -17,7 +17,7 @@ import (
 	"github.com/rl-containers/rl/sys"
 )
 
-// Helper is the program that carries a container's packets, and rl's own forwarder of its published ports. A nil Helper
+// Helper is the program that carries a container's packets, and the sockets of its published ports. A nil Helper
 // stands for a network that needs none; its methods do nothing.
 type Helper struct {
 	mode  Mode
@@ -52,7 +52,7 @@ func Start(m Mode, ports []Port, pid int, runDir string) (h *Helper, err error) 
 	if err != nil {
 		return nil, err
 	}
-	h.forward = newForwarder(m, bound)
+	h.forward = &forwarder{bound: bound}
 	if h.dir, err = os.OpenFile(runDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
 		err = h.launch(pid, runDir)
 	}
@@ -246,11 +246,8 @@ func (h *Helper) publish() error {
 	if h.mode.Kind == Pasta {
 		return nil // told on its command line
 	}
-	rest, err := h.forward.start(h.mode)
-	if err != nil {
-		return err
-	}
-	for _, l := range rest {
+	h.forward.release()
+	for _, l := range h.forward.bound {
 		p := Port{IP: l.at.Addr(), Host: l.at.Port(), Container: l.container, Count: 1, Proto: l.proto}
 		if !p.IP.Is4() {
 			if l.optional {

@@ -41,7 +41,6 @@ type Mode struct {
 	cidr                    netip.Prefix
 	ipv6                    bool
 	outboundAddr, outbound6 string
-	helperPorts             bool     // port_handler=slirp4netns: no forwarder of our own
 	extra                   []string // pasta's options, passed through
 }
 
@@ -152,7 +151,7 @@ func (m *Mode) slirpOption(o string, _ []string) (used int, err error) {
 	case "outbound_addr6":
 		m.outbound6, err = outbound(key, value, netip.Addr.Is6)
 	case "port_handler":
-		err = m.portHandler(value)
+		err = portHandler(value)
 	default:
 		return 0, hint.Errorf("its options are allow_host_loopback, mtu, cidr, enable_ipv6, outbound_addr, outbound_addr6, port_handler",
 			"unknown option %q", o)
@@ -160,12 +159,12 @@ func (m *Mode) slirpOption(o string, _ []string) (used int, err error) {
 	return 0, err
 }
 
-// portHandler accepts podman's two words. Both keep the client's address here: rl's own forwarder stands for rootlesskit's.
-func (m *Mode) portHandler(value string) error {
+// portHandler accepts podman's two words, which choose between the client's address and speed there. Here slirp4netns publishes
+// in any case, and the client's address is kept.
+func portHandler(value string) error {
 	if value != "slirp4netns" && value != "rootlesskit" {
 		return fmt.Errorf("port_handler=%s: neither slirp4netns nor rootlesskit", value)
 	}
-	m.helperPorts = value == "slirp4netns"
 	return nil
 }
 

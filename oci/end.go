@@ -72,10 +72,13 @@ func (r *Runtime) Delete(id string, force bool) error {
 		return err
 	}
 	rec, err := d.record()
-	if errors.As(err, &gone) { // its maker was killed, or another delete was faster
-		if !force && !d.exists() {
-			return err
+	if !d.named() { // another delete was faster; the name may be a new container's by now
+		if force {
+			return nil
 		}
+		return &NotFound{id}
+	}
+	if errors.As(err, &gone) { // its maker was killed
 		return sys.RemoveAll(d.Name())
 	}
 	if err != nil && !force {
@@ -93,10 +96,10 @@ func (r *Runtime) Delete(id string, force bool) error {
 	return r.remove(d, rec)
 }
 
-// exists: the directory still has its name.
-func (d *dir) exists() bool {
-	_, err := os.Lstat(d.Name())
-	return err == nil
+// named: the name still is this directory's.
+func (d *dir) named() bool {
+	var at, open unix.Stat_t
+	return unix.Lstat(d.Name(), &at) == nil && unix.Fstat(int(d.Fd()), &open) == nil && at.Dev == open.Dev && at.Ino == open.Ino
 }
 
 // kill ends all processes of the container and waits for it.

@@ -119,7 +119,7 @@ func (r *Runtime) newDir(id string) (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || d.has(recordFile) {
+	if unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil || d.has(recordFile) || !d.named() {
 		d.Close()
 		return nil, fmt.Errorf("container with id exists: %s", id)
 	}

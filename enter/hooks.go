@@ -81,6 +81,10 @@ func pass(gate int) error {
 	if err := sys.Send(Sock, 'r'); err != nil {
 		return err
 	}
+	// Until the outside has written down that this process is there, nobody else could end it: it dies with the outside.
+	if err := waitGo(); err != nil {
+		return err
+	}
 	for {
 		fd, _, err := unix.Accept4(gate, unix.SOCK_CLOEXEC)
 		if err == unix.EINTR || err == unix.ECONNABORTED {

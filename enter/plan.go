@@ -11,7 +11,8 @@
 //	                             ◀─────────── 'h'                          (HooksOutside only: the mounts are made)
 //	'g' (the hooks have run)     ───────────▶ masks, terminal, pivot_root
 //	                             ◀─────────── 't' + pty master             (terminal only)
-//	                             ◀─────────── 'r'                          (Gate only: all is ready; whoever connects to the gate goes on as the outside)
+//	                             ◀─────────── 'r'                          (Gate only: all is ready)
+//	'g' (it is on record)        ───────────▶ accept at the gate: whoever connects goes on as the outside
 //	2: 'g' (the network is up)   ───────────▶ user, capabilities, seccomp, execve
 //	                             ◀─────────── 'e' + one Failure, or end of file: the program runs
 //

@@ -53,7 +53,7 @@ func (r *Runtime) Create(o CreateOptions) error {
 
 // make is creation from top to bottom; destroy takes back whatever it did.
 func (c *creation) make() error {
-	for _, step := range []func() error{c.load, c.compile, c.openDir, c.openCgroup, c.openExtras, c.start, c.ready, c.write} {
+	for _, step := range []func() error{c.load, c.compile, c.openDir, c.openCgroup, c.openExtras, c.start, c.ready, c.write, c.release} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -311,6 +311,14 @@ func (c *creation) write() error {
 		return err
 	}
 	return c.dir.write(recordFile, text)
+}
+
+// release lets the process, which is on record now, wait at the gate without this one.
+func (c *creation) release() error {
+	if !c.gated {
+		return nil
+	}
+	return c.proc.Go()
 }
 
 // writePidFile writes the number, whole or not at all, without a newline: engines read all of it.

@@ -1,7 +1,6 @@
 package container
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
@@ -16,49 +15,69 @@ func List(all bool) ([]storage.State, error) {
 		return nil, err
 	}
 	states, err := store.List()
-	if err != nil || all {
-		return states, err
+	if err != nil {
+		return nil, err
 	}
-	var running []storage.State
-	for _, s := range states {
-		if s.Running {
-			running = append(running, s)
+	var shown []storage.State
+	for i := range states {
+		if refine(&states[i]); all || states[i].Running {
+			shown = append(shown, states[i])
 		}
 	}
-	return running, nil
+	return shown, nil
 }
 
-// Delete removes the containers with these names, ids or unique beginnings of ids. One that runs is killed with force, and
-// an error without. All are tried; the removed ones are told to done.
-func Delete(words []string, force bool, done func(word string)) error {
+// Find returns the container with this name, id, or unique beginning of an id.
+func Find(word string) (*storage.State, error) {
+	store, err := storage.Open()
+	if err != nil {
+		return nil, err
+	}
+	s, err := lookup(store, word)
+	if err == nil {
+		refine(s)
+	}
+	return s, err
+}
+
+// lookup asks for a name or a whole id by one look, and for all else among all.
+func lookup(store *storage.Store, word string) (*storage.State, error) {
+	if checkName(word) == nil {
+		if s, ok := store.Named(word); ok {
+			return &s, nil
+		}
+		if len(word) == 64 {
+			if s, ok := store.Look(word); ok {
+				return &s, nil
+			}
+		}
+	}
+	states, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	return find(states, word)
+}
+
+func findConfig(word string) (*storage.State, *Config, error) {
+	s, err := Find(word)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := ReadConfig(s.Dir)
+	return s, c, err
+}
+
+// Delete removes a container. One that runs is killed with force, and an error without.
+func Delete(s *storage.State, force bool) error {
+	if (s.Running || s.Status == storage.Restarting) && !force {
+		return hint.Errorf("rl rm -f "+s.Name+" kills it first", "remove container %s: it is running", s.Name)
+	}
 	store, err := storage.Open()
 	if err != nil {
 		return err
 	}
-	states, err := store.List()
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, word := range words {
-		err := deleteOne(store, states, word, force)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		done(word)
-	}
-	return errors.Join(failed...)
-}
-
-func deleteOne(store *storage.Store, states []storage.State, word string, force bool) error {
-	s, err := find(states, word)
-	if err != nil {
-		return err
-	}
-	if s.Running && !force {
-		return hint.Errorf("rl rm -f "+word+" kills it first", "remove container %s: it is running", word)
-	}
+	thaw(s)
 	left, err := store.Delete(s)
 	if err != nil || left == "" {
 		return err
@@ -86,7 +105,7 @@ func find(states []storage.State, word string) (*storage.State, error) {
 		}
 	}
 	if found == nil {
-		return nil, hint.With(&hint.Exit{Code: 1, Err: errors.New("no container with name or id " + word)}, "rl ps -a lists them")
+		return nil, notFound(word)
 	}
 	return found, nil
 }

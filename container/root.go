@@ -27,9 +27,8 @@ import (
 func (r *run) planRoot() error {
 	root := &r.plan.Root
 	if r.Rootfs != "" {
-		dir, err := filepath.Abs(r.Rootfs)
-		root.Kind, root.Dir = enter.Bind, dir
-		return err
+		root.Kind, root.Dir = enter.Bind, r.Rootfs
+		return nil
 	}
 	root.Kind, root.Base, root.Lower = enter.Overlay, r.image.Base, r.image.Layers
 	mode, _, _ := strings.Cut(r.Options.Userns, ":")
@@ -49,6 +48,25 @@ func (r *run) planRoot() error {
 		return hint.Errorf("overlay or fuse-overlayfs", "--storage-driver: unknown driver %q", r.StorageDriver)
 	}
 	return nil
+}
+
+// reuse makes a root file system that was mounted before ready for the next mount. A volatile overlay leaves a mark in its work
+// directory, by which the kernel refuses it from then on (Documentation/filesystems/overlayfs.rst, "Volatile mount"): within one
+// boot nothing was lost, so that the mark says nothing.
+func (r *run) reuse() error {
+	work := r.dir.Dir + "/work"
+	if _, err := os.Lstat(work + "/work"); err != nil {
+		return nil
+	}
+	if old, err := storage.ReadLife(r.dir.Dir); err == nil && old.BootID != "" && old.BootID != sys.BootID() && old.Finished.IsZero() {
+		r.say("warning: the machine went down while the container ran: what it wrote in its last seconds may be lost")
+	}
+	if sys.RemoveAll(work) != nil {
+		if err := removeMapped(r.ids, []string{work}); err != nil {
+			return err
+		}
+	}
+	return os.Mkdir(work, 0o700)
 }
 
 // serveFuse starts fuse-overlayfs on the descriptor that the child mounted. It runs beside the container, in a user

@@ -48,22 +48,36 @@ type Request struct {
 	Quiet                 bool
 	// StorageDriver is "" (native overlay, else fuse-overlayfs), "overlay" or "fuse-overlayfs".
 	StorageDriver string
-	Options       spec.Options
+	// Restart is the policy: "", "no", "always", "unless-stopped", "on-failure[:N]".
+	Restart string
+	// StopTimeout is how many seconds a stop waits before it kills.
+	StopTimeout int
+	// Replace removes a container that has the name already.
+	Replace bool
+	// Detached: a monitor stays with it instead of the caller.
+	Detached bool
+	Options  spec.Options
 }
 
-// run is one `rl run` under way.
+// run is one life of a container under way.
 type run struct {
 	Request
-	store  *storage.Store
-	image  *storage.Image
-	spec   *spec.Container
-	ids    idmap.Map
-	mode   slirp.Mode
-	ports  []slirp.Port
-	plan   *enter.Plan
-	id     string
-	dir    *storage.Container
-	stdio  *stdio.Streams
+	store *storage.Store
+	image *storage.Image
+	spec  *spec.Container
+	ids   idmap.Map
+	mode  slirp.Mode
+	ports []slirp.Port
+	plan  *enter.Plan
+	id    string
+	// unnamed: the name is rl's choice.
+	unnamed bool
+	dir     *storage.Container
+	life    storage.Life
+	io      streams
+	// front is io when the container is tied to the caller's terminal, nil in a monitor.
+	front  *stdio.Streams
+	log    stdio.Log
 	detach []byte
 	proc   *userns.Process
 	net    *slirp.Helper
@@ -81,27 +95,56 @@ type run struct {
 	collected chan struct{}
 }
 
+// streams carry the bytes of a container: the caller's own, or a monitor's.
+type streams interface {
+	Files() [3]*os.File
+	Started()
+	Attach(master *os.File) error
+	Pump()
+	Drain()
+}
+
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
 func Run(req Request) error {
 	// The kernel kills the container when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
 	r := &run{Request: req, running: make(chan struct{})}
-	// Nothing is made before all that can be wrong with the request was said.
-	for _, step := range []func() error{r.check, r.findImage, r.compile, r.makeDirs} {
-		if err := step(); err != nil {
-			r.cleanUp()
-			return err
-		}
+	if err := r.create(); err != nil {
+		return err
 	}
-	code, err := r.start()
-	if r.fallBack(err) {
-		code, err = r.start()
+	code, err := 0, r.openFront()
+	if err == nil {
+		err = r.start()
 	}
-	r.cleanUp()
+	if err == nil {
+		code, err = r.stay()
+	}
+	r.cleanUp(code, err)
 	if err != nil {
 		return err
 	}
 	return &hint.Exit{Code: code}
+}
+
+// create makes the container. Nothing is made before all that can be wrong with the request was said.
+func (r *run) create() error {
+	for _, step := range []func() error{r.check, r.findImage, r.compile, r.makePlan, r.makeDirs} {
+		if err := step(); err != nil {
+			r.discard()
+			return err
+		}
+	}
+	return nil
+}
+
+// openFront ties the container to the caller's terminal and files.
+func (r *run) openFront() (err error) {
+	if r.front, err = stdio.Open(r.Options.Interactive, r.Options.TTY, r.log); err != nil {
+		return err
+	}
+	r.front.Detach, r.front.Say = r.detach, r.say
+	r.io = r.front
+	return nil
 }
 
 // check looks at what needs neither image nor disk.
@@ -124,6 +167,13 @@ func (r *run) check() (err error) {
 	if r.detach, err = stdio.ParseDetachKeys(r.DetachKeys); err != nil {
 		return err
 	}
+	kind, _, err := restartPolicy(r.Restart)
+	if err != nil {
+		return err
+	}
+	if r.Remove && kind != "" && kind != "no" {
+		return hint.Errorf("leave one of them out", "--rm and --restart=%s exclude each other", r.Restart)
+	}
 	r.Options.HostNetwork = r.mode.Kind == slirp.Host
 	r.store, err = storage.Open()
 	return err
@@ -136,7 +186,7 @@ func (r *run) findImage() (err error) {
 		if st, err := os.Stat(r.Rootfs); err != nil || !st.IsDir() {
 			return hint.Errorf("--rootfs takes a directory that holds a whole root file system", "root file system %s: not a directory that you can read", r.Rootfs)
 		}
-		if abs, _ := filepath.Abs(r.Rootfs); abs == "/" {
+		if r.Rootfs, _ = filepath.Abs(r.Rootfs); r.Rootfs == "/" {
 			return hint.Errorf("-v /:/host shows it to a container", "--rootfs %s: the root of this machine can't be that of a container", r.Rootfs)
 		}
 		r.image = &storage.Image{}
@@ -161,7 +211,7 @@ func (r *run) findImage() (err error) {
 	return err
 }
 
-// compile makes the spec, the plan, and the files of the network.
+// compile makes the spec.
 func (r *run) compile() (err error) {
 	if r.spec, err = spec.FromImage(r.image.Config, r.Options); err != nil {
 		return err
@@ -169,10 +219,19 @@ func (r *run) compile() (err error) {
 	if r.id, err = newID(); err != nil {
 		return err
 	}
+	if r.Name == "" {
+		r.Name, r.unnamed = randomName(), true
+	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)
 	if r.spec.Spec.Hostname == "" && plan.HasNew(r.spec.Spec, specs.UTSNamespace) {
 		r.spec.Spec.Hostname = r.hostname()
 	}
+	r.warn()
+	return nil
+}
+
+// makePlan makes the plan of a start, with the files of the network as it is now.
+func (r *run) makePlan() (err error) {
 	if r.plan, err = compilePlan(r.spec, r.ids); err != nil {
 		return err
 	}
@@ -182,7 +241,6 @@ func (r *run) compile() (err error) {
 	}
 	r.adaptSingleID()
 	r.addCaller()
-	r.warn()
 	return r.planRoot()
 }
 
@@ -205,16 +263,19 @@ func (r *run) fallBack(err error) bool {
 
 // makeDirs makes the only thing that a container has on disk.
 func (r *run) makeDirs() (err error) {
-	if r.dir, err = r.store.NewContainer(r.id, r.Name, r.Remove); err != nil {
+	if err := r.claimDir(); err != nil {
 		return err
 	}
-	if r.Rootfs == "" {
-		r.plan.Root.Dir = r.dir.Dir
-	}
-	if !r.Remove {
-		if err := r.dir.Write("config.json", r.spec); err != nil {
+	if r.kept() {
+		// Layers are all that a start needs of the image.
+		image := *r.image
+		image.Config = spec.Image{}
+		if err := r.dir.Write(configFile, &Config{Request: r.Request, Image: image, Spec: r.spec}); err != nil {
 			return err
 		}
+	}
+	if err := r.dir.Write("record.json", r.record()); err != nil {
+		return err
 	}
 	if r.CIDFile == "" {
 		return nil
@@ -222,23 +283,69 @@ func (r *run) makeDirs() (err error) {
 	return writeCIDFile(r.CIDFile, r.id)
 }
 
-// start is the life of the container, from clone to its end.
-func (r *run) start() (code int, err error) {
-	if r.stdio, err = stdio.Open(r.Options.Interactive, r.Options.TTY); err != nil {
-		return 0, err
+// claimDir makes the directory. Who typed no name gets one that nobody has.
+func (r *run) claimDir() (err error) {
+	if r.Replace && r.Name != "" && !r.unnamed {
+		if old, ok := r.store.Named(r.Name); ok {
+			if err := Delete(&old, true); err != nil {
+				return err
+			}
+		}
 	}
-	r.stdio.Detach, r.stdio.Say = r.detach, r.say
+	for range 10 {
+		name := r.Name
+		if r.unnamed && !r.kept() {
+			name = "" // nobody asks for it by name: not claimed
+		}
+		r.dir, err = r.store.NewContainer(r.id, name, r.Remove)
+		if !r.unnamed || !errors.Is(err, storage.ErrNameInUse) {
+			return err
+		}
+		r.Name = randomName()
+		if err := r.makePlan(); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// kept: somebody may start it again, or enter it from another rl than this.
+func (r *run) kept() bool { return !r.Remove || r.Detached }
+
+// record is what the list of containers shows.
+func (r *run) record() *storage.Record {
+	return &storage.Record{ID: r.id, Name: r.Name, Image: r.Image, ImageID: r.image.ID, Command: r.spec.Spec.Process.Args, Created: time.Now(),
+		Labels: r.spec.Labels, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network}
+}
+
+// start starts the program, by the next rung of the root file system where the first is refused.
+func (r *run) start() error {
+	if r.Rootfs == "" {
+		r.plan.Root.Dir = r.dir.Dir
+		if err := r.reuse(); err != nil {
+			return err
+		}
+	}
+	err := r.try()
+	if r.fallBack(err) {
+		err = r.try()
+	}
+	return err
+}
+
+// try is a start from clone to the program's first instruction.
+func (r *run) try() (err error) {
 	sys.EmptyKeyring()
-	r.proc, err = userns.Start(userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.stdio.Child, Args: r.mode.Tap()})
-	r.stdio.Started()
+	r.proc, err = userns.Start(userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.io.Files(), Args: r.mode.Tap(), Detached: r.front == nil})
+	r.io.Started()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := r.launch(); err != nil {
 		r.proc.Abort()
-		return 0, r.fuseSaid(err)
+		return r.fuseSaid(err)
 	}
-	return r.stay()
+	return nil
 }
 
 // launch carries the child over the two steps of the protocol: the plan, and the word to go.
@@ -247,7 +354,7 @@ func (r *run) launch() error {
 	if err != nil {
 		return err
 	}
-	if r.caught == nil {
+	if r.caught == nil && r.front != nil {
 		r.caught = catchSignals(r)
 	}
 	if len(r.mode.Tap()) > 0 {
@@ -258,7 +365,7 @@ func (r *run) launch() error {
 	if r.net, err = slirp.Start(r.mode, r.ports, r.proc.Pid, r.dir.Dir); err != nil {
 		return err
 	}
-	if err := r.record(); err != nil {
+	if err := r.born(); err != nil {
 		return err
 	}
 	if r.plan.Root.Kind == enter.Fuse || r.plan.Process.Terminal {
@@ -270,7 +377,9 @@ func (r *run) launch() error {
 		return r.firstFailure(err)
 	}
 	r.sayPorts()
-	<-r.caught
+	if r.caught != nil {
+		<-r.caught
+	}
 	return r.letGo()
 }
 
@@ -319,7 +428,7 @@ func (r *run) takeDescriptors() error {
 			r.fuse, err = serveFuse(f, r)
 			f.Close()
 		case 't':
-			err = r.stdio.Attach(f)
+			err = r.io.Attach(f)
 		}
 		if err != nil {
 			return err
@@ -328,38 +437,43 @@ func (r *run) takeDescriptors() error {
 	return nil
 }
 
-// record writes down whose process it is, so that the next rl can end what a killed one left.
-func (r *run) record() error {
+// born writes down whose process it is, so that any other rl can find it, and end what a killed one left.
+func (r *run) born() error {
 	start, err := sys.StartTime(r.proc.Pid)
 	if err != nil {
 		return err
 	}
-	return r.dir.Write("record.json", &storage.Record{ID: r.id, Name: r.Name, Image: r.Image, ImageID: r.image.ID,
-		Command: r.spec.Spec.Process.Args, Created: time.Now(), Labels: r.spec.Labels, Pid: r.proc.Pid, Start: start, BootID: sys.BootID()})
+	r.life = storage.Life{Pid: r.proc.Pid, Start: start, BootID: sys.BootID(), Started: time.Now(), Detached: r.front == nil, Restarts: r.life.Restarts}
+	for _, p := range r.net.Ports() {
+		r.life.Ports = append(r.life.Ports, p.Shown())
+	}
+	return r.dir.WriteLife(&r.life)
 }
 
 // stay passes signals and bytes until the program ends.
 func (r *run) stay() (int, error) {
-	r.stdio.Pump()
+	r.io.Pump()
 	r.collected = make(chan struct{})
 	go r.collect()
-	go watchReader(r)
+	if r.front != nil {
+		go watchReader(r)
+	}
 	if r.net != nil {
-		go r.watchNetwork()
+		go r.watchNetwork(r.net)
 	}
 	status, err := r.proc.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
-	r.stdio.Drain()
+	r.io.Drain()
 	if r.brokenPipe.Load() {
 		return 128 + int(syscall.SIGPIPE), nil
 	}
 	return exitCode(status), nil
 }
 
-func (r *run) watchNetwork() {
-	if err := <-r.net.Done(); err != nil {
+func (r *run) watchNetwork(net *slirp.Helper) {
+	if err := <-net.Done(); err != nil {
 		r.say("warning: the network of the container is gone: " + err.Error())
 	}
 }
@@ -367,7 +481,7 @@ func (r *run) watchNetwork() {
 // say prints one line for the user, in a form that a raw terminal shows well.
 func (r *run) say(line string) {
 	end := "\n"
-	if r.stdio != nil && r.stdio.Raw() {
+	if r.front != nil && r.front.Raw() {
 		end = "\r\n"
 	}
 	io.WriteString(os.Stderr, "rl: "+hint.Clean(line)+end)
@@ -386,10 +500,10 @@ func (r *run) warn() {
 	}
 }
 
-// cleanUp lets go of everything, in the order in which it depends on each other.
-func (r *run) cleanUp() {
-	if r.stdio != nil {
-		r.stdio.Restore()
+// release ends what served the program, in the order in which it depends on each other.
+func (r *run) release() {
+	if r.front != nil {
+		r.front.Restore()
 	}
 	if r.net != nil {
 		r.net.Close()
@@ -401,13 +515,49 @@ func (r *run) cleanUp() {
 	if r.collected != nil {
 		<-r.collected
 	}
+	r.net, r.fuse, r.collected = nil, nil, nil
+}
+
+// cleanUp lets go of everything. code and err are how it ended.
+func (r *run) cleanUp(code int, err error) {
+	r.release()
+	if r.Remove || r.proc == nil {
+		r.discard()
+		return
+	}
+	r.died(code, err)
+	r.dir.Close()
+}
+
+// died writes how the program ended, or why it didn't start.
+func (r *run) died(code int, err error) {
+	r.life.ExitCode = code
+	if err != nil {
+		r.life = storage.Life{Error: err.Error(), ExitCode: exitCodeOf(err)}
+	} else {
+		r.life.Finished = time.Now()
+	}
+	if err := r.dir.WriteLife(&r.life); err != nil {
+		r.say("warning: " + err.Error())
+	}
+}
+
+// exitCodeOf is the one that main would choose for err.
+func exitCodeOf(err error) int {
+	var exit *hint.Exit
+	if errors.As(err, &exit) {
+		return exit.Code
+	}
+	return 125
+}
+
+// discard removes the container.
+func (r *run) discard() {
 	if r.dir == nil {
 		return
 	}
-	if r.Remove || r.proc == nil {
-		if left := r.dir.Remove(); left != "" {
-			removeMapped(r.ids, []string{left})
-		}
+	if left := r.dir.Remove(); left != "" {
+		removeMapped(r.ids, []string{left})
 	}
 	r.dir.Close()
 }

@@ -34,7 +34,7 @@ func catchSignals(r *run) <-chan struct{} {
 			case !r.going.Load():
 				r.dieOf(s)
 			case s == syscall.SIGWINCH:
-				r.stdio.Resize()
+				r.front.Resize()
 			case s == syscall.SIGINT || s == syscall.SIGTERM:
 				impatience++
 				r.pass(s, impatience >= 3)
@@ -60,7 +60,7 @@ func (r *run) dieOf(s syscall.Signal) {
 	if s == syscall.SIGWINCH || s == syscall.SIGCONT {
 		return
 	}
-	r.stdio.Restore()
+	r.front.Restore()
 	signal.Reset(s)
 	unix.Kill(unix.Getpid(), s)
 }
@@ -75,7 +75,7 @@ func proxied() []os.Signal {
 // ends it. The kernel spares a PID 1, which would write into the void for ever (`rl run … | head -1`). A program that
 // handles or ignores SIGPIPE is left alone.
 func watchReader(r *run) {
-	if r.stdio.Child[1] != os.Stdout || !plan.HasNew(r.spec.Spec, specs.PIDNamespace) {
+	if !r.front.Direct() || !plan.HasNew(r.spec.Spec, specs.PIDNamespace) {
 		return
 	}
 	fds := []unix.PollFd{{Fd: 1}}

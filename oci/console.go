@@ -26,10 +26,10 @@ func newConsole(socket string, attached bool) (*console, error) {
 	c := &console{}
 	var err error
 	if socket != "" {
-		c.socket, err = dial(socket)
+		c.socket, err = sys.Dial(socket)
 		return c, hint.With(err, "--console-socket names a unix socket that somebody listens on")
 	}
-	c.streams, err = stdio.Open(true, true)
+	c.streams, err = stdio.Open(true, true, nil)
 	return c, err
 }
 

@@ -151,7 +151,7 @@ func (c *creation) openCgroup() (err error) {
 func (c *creation) openExtras() error {
 	p := &c.plan.Process
 	if c.gated {
-		gate, err := listen(filepath.Join(c.dir.Name(), gateFile))
+		gate, err := sys.Listen(filepath.Join(c.dir.Name(), gateFile))
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (c *creation) listenFds(p *enter.Process) int {
 
 func (c *creation) giveProcess(p *enter.Process, s *specs.Spec, preserve int) error {
 	if p.Notify != 0 {
-		agent, err := dial(s.Linux.Seccomp.ListenerPath)
+		agent, err := sys.Dial(s.Linux.Seccomp.ListenerPath)
 		if err != nil {
 			return fmt.Errorf("failed to connect with seccomp agent %s: %w", s.Linux.Seccomp.ListenerPath, err)
 		}

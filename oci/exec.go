@@ -17,6 +17,7 @@ import (
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/sys"
+	"github.com/rl-containers/rl/userns"
 )
 
 // Exec runs a further process in a container: its exit code, or 0 when detached.
@@ -78,7 +79,7 @@ func (c *creation) exec(o ExecOptions, rec *record) (err error) {
 		return err
 	}
 	defer process.Close()
-	if c.config.Join, err = joinAll(rec.Pid); err != nil {
+	if c.config.Join, err = userns.OfProcess(rec.Pid); err != nil {
 		return err
 	}
 	c.config.Same, c.config.Detached = true, true

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -82,32 +81,4 @@ func openNamespace(n specs.LinuxNamespace) (*os.File, error) {
 		return nil, fmt.Errorf("namespace %s: %s is no namespace of this type", n.Type, n.Path)
 	}
 	return f, nil
-}
-
-// joinAll are the namespaces of a process that the caller isn't in already.
-func joinAll(pid int) ([]*os.File, error) {
-	var all []*os.File
-	for _, t := range order() {
-		name := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net", specs.MountNamespace: "mnt"}[t]
-		if name == "" {
-			name = string(t)
-		}
-		path := "/ns/" + name
-		theirs, err := os.Readlink("/proc/" + strconv.Itoa(pid) + path)
-		if os.IsNotExist(err) {
-			continue // a kernel without this kind
-		}
-		if err != nil {
-			return nil, fmt.Errorf("namespaces of process %d: %w", pid, err)
-		}
-		if ours, _ := os.Readlink("/proc/self" + path); ours == theirs {
-			continue
-		}
-		f, err := os.Open("/proc/" + strconv.Itoa(pid) + path)
-		if err != nil {
-			return nil, fmt.Errorf("namespaces of process %d: %w", pid, err)
-		}
-		all = append(all, f)
-	}
-	return all, nil
 }

@@ -35,7 +35,7 @@ func (r *Runtime) Start(id string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := dial(filepath.Join(d.Name(), gateFile))
+	conn, err := sys.Dial(filepath.Join(d.Name(), gateFile))
 	if err != nil {
 		return fmt.Errorf("start container %s: its process doesn't listen: %w", id, err)
 	}

@@ -32,6 +32,15 @@ func (p Port) String() string {
 	return b.String()
 }
 
+// Shown is p as docker and podman list it: 0.0.0.0:8080->80/tcp.
+func (p Port) Shown() string {
+	ip := "0.0.0.0"
+	if p.IP.IsValid() {
+		ip = hostForm(p.IP)
+	}
+	return ip + ":" + rangeForm(p.Host, p.Count) + "->" + rangeForm(p.Container, p.Count) + "/" + p.Proto
+}
+
 func hostForm(a netip.Addr) string {
 	if a.Is6() {
 		return "[" + a.String() + "]"

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
 )
@@ -159,29 +158,8 @@ func (m *maker) stopSignal() error {
 }
 
 func knownSignal(s string) bool {
-	if n, ok := number(s); ok {
-		return n >= 1 && n <= 64
-	}
-	name := strings.ToUpper(s)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
-	return unix.SignalNum(name) != 0 || realTime(name)
-}
-
-// realTime: SIGRTMIN[+n] and SIGRTMAX[-n], which have names in signal(7) only.
-func realTime(name string) bool {
-	rest, ok := strings.CutPrefix(name, "SIGRTMIN")
-	if !ok {
-		if rest, ok = strings.CutPrefix(name, "SIGRTMAX"); !ok {
-			return false
-		}
-	}
-	if rest == "" {
-		return true
-	}
-	n, ok := number(rest[1:])
-	return ok && (rest[0] == '+' || rest[0] == '-') && n <= 30
+	n, err := Signal(s)
+	return err == nil && n > 0
 }
 
 // platform says before the kernel does ("exec format error") that the image is for another machine. It is no error: a

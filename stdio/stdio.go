@@ -21,7 +21,7 @@ import (
 // (TIOCSTI, CVE-2017-5226). A pipe of the caller's is passed as it is, so that no byte is copied; one that another user made
 // (su, a CI runner) can't be given to the container's user, who could then not open /dev/stdout.
 type Streams struct {
-	Child  [3]*os.File // what the child gets; closed here once it has them
+	child  [3]*os.File // closed here once the child has them
 	close  []*os.File
 	copies []func()
 	out    sync.WaitGroup // the copies that end when the container's side is closed
@@ -32,17 +32,43 @@ type Streams struct {
 	// Detach are the keys that would detach; Say tells a line to the user.
 	Detach []byte
 	Say    func(string)
+	// Log keeps what the program writes; nil keeps nothing, and pipes of the caller's are passed as they are.
+	Log Log
 }
 
-// Open makes those of a container: with tty nothing but the null device, until Attach.
-func Open(interactive, tty bool) (*Streams, error) {
-	s := &Streams{interactive: interactive}
+// Files are the child's descriptors.
+func (s *Streams) Files() [3]*os.File { return s.child }
+
+// Direct tells that the program writes into the caller's own pipe.
+func (s *Streams) Direct() bool { return s.child[1] == os.Stdout }
+
+// logged is w with a copy for the log.
+func (s *Streams) logged(stream int, w io.Writer) io.Writer {
+	if s.Log == nil {
+		return w
+	}
+	return io.MultiWriter(w, &logger{s.Log, stream})
+}
+
+type logger struct {
+	log    Log
+	stream int
+}
+
+func (l *logger) Write(b []byte) (int, error) {
+	l.log.Write(l.stream, b)
+	return len(b), nil
+}
+
+// Open makes those of a container: with tty nothing but the null device, until Attach. log may be nil.
+func Open(interactive, tty bool, log Log) (*Streams, error) {
+	s := &Streams{interactive: interactive, Log: log}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, null)
-	s.Child = [3]*os.File{null, null, null}
+	s.child = [3]*os.File{null, null, null}
 	if tty {
 		return s, nil
 	}
@@ -59,6 +85,15 @@ func Open(interactive, tty bool) (*Streams, error) {
 	return s, nil
 }
 
+// Null are the streams of a process that nobody listens to.
+func Null() (*Streams, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Streams{child: [3]*os.File{null, null, null}, close: []*os.File{null}}, nil
+}
+
 // safe tells whether a descriptor of the caller's may be the container's.
 func safe(f *os.File) bool {
 	var st unix.Stat_t
@@ -71,14 +106,14 @@ func safe(f *os.File) bool {
 
 func (s *Streams) input() error {
 	if safe(os.Stdin) {
-		s.Child[0] = os.Stdin
+		s.child[0] = os.Stdin
 		return nil
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	s.Child[0], s.close = r, append(s.close, r)
+	s.child[0], s.close = r, append(s.close, r)
 	s.copies = append(s.copies, func() {
 		io.Copy(w, os.Stdin)
 		w.Close()
@@ -87,19 +122,19 @@ func (s *Streams) input() error {
 }
 
 func (s *Streams) output(fd int, f *os.File) error {
-	if safe(f) {
-		s.Child[fd] = f
+	if s.Log == nil && safe(f) {
+		s.child[fd] = f
 		return nil
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	s.Child[fd], s.close = w, append(s.close, w)
+	s.child[fd], s.close = w, append(s.close, w)
 	s.out.Add(1)
 	s.copies = append(s.copies, func() {
 		defer s.out.Done()
-		io.Copy(f, r)
+		io.Copy(s.logged(fd, f), r)
 		r.Close() // the program's next write is told that nobody reads
 	})
 	return nil
@@ -120,7 +155,7 @@ func (s *Streams) Attach(master *os.File) error {
 	s.out.Add(1)
 	s.copies = append(s.copies, func() {
 		defer s.out.Done()
-		io.Copy(os.Stdout, master) // ends with EIO when the last slave is closed
+		io.Copy(s.logged(1, os.Stdout), master) // ends with EIO when the last slave is closed
 	})
 	if !s.interactive {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +16,8 @@ import (
 	"github.com/rl-containers/rl/sys"
 )
 
-// Record is what is kept of a container beside its spec: what was asked, never what is. Whether it runs is told by the lock
-// on its directory, which dies with the rl that holds it.
+// Record is what was asked of a container, in short: what its list shows. Create writes it, rename and update change it.
+// What start needs beside it is in config.json, what became of it in the Life.
 type Record struct {
 	ID      string
 	Name    string `json:",omitempty"`
@@ -25,17 +26,22 @@ type Record struct {
 	Command []string
 	Created time.Time
 	Labels  map[string]string `json:",omitempty"`
-	// Pid and Start (clock ticks after boot, proc(5) stat field 22) name the first process beyond doubt, within the boot BootID.
-	Pid    int
-	Start  uint64
-	BootID string
+	// Remove: nothing is kept when it ends (--rm).
+	Remove bool `json:",omitempty"`
+	// StopSignal is a name or number, "" is SIGTERM; StopTimeout is in seconds.
+	StopSignal  string `json:",omitempty"`
+	StopTimeout int
+	// Restart is the policy: "", "no", "always", "unless-stopped", "on-failure[:N]".
+	Restart string `json:",omitempty"`
+	// Network is the mode as typed.
+	Network string `json:",omitempty"`
 }
 
 // Container is the directory of one container, locked while it is open.
 type Container struct {
-	Dir  string
-	name string // the link that claims the name, "" without one
-	lock *os.File
+	Dir string
+	name  string // the link that claims the name, "" without one
+	lock  *os.File
 }
 
 // Two places: what --rm leaves behind after a kill is garbage by its place alone, and looking for it costs nothing for the
@@ -102,6 +108,9 @@ func (c *Container) make() error {
 	return flock(lock, unix.LOCK_EX|unix.LOCK_NB)
 }
 
+// ErrNameInUse says that a name belongs to another container.
+var ErrNameInUse = errors.New("is already in use by container")
+
 // claim takes a name: a link that says which container has it. One whose container is gone is taken over.
 func (s *Store) claim(c *Container, id, name string) error {
 	dir := filepath.Join(s.DataDir, names)
@@ -119,8 +128,7 @@ func (s *Store) claim(c *Container, id, name string) error {
 			return explainDisk("claim name", err)
 		}
 		if owner, err := os.Readlink(link); err == nil && s.exists(owner) {
-			return hint.Errorf("rl rm -f "+name+", or choose another name",
-				"the name %q is already in use by container %.12s", name, owner)
+			return hint.With(fmt.Errorf("the name %q %w %.12s", name, ErrNameInUse, owner), "rl rm -f "+name+", or choose another name")
 		}
 		os.Remove(link)
 	}
@@ -153,7 +161,19 @@ func (c *Container) Write(name string, v any) error {
 	return os.Rename(tmp, filepath.Join(c.Dir, name))
 }
 
-// Close lets go of the lock, and with it says that the container has ended.
+// Lock is the descriptor that carries the lock: a process that inherits it holds it, too.
+func (c *Container) Lock() *os.File { return c.lock }
+
+// Adopt takes over a container whose lock was inherited.
+func Adopt(lock *os.File) (*Container, error) {
+	dir, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(lock.Fd())))
+	if err != nil {
+		return nil, fmt.Errorf("find the container's directory: %w", err)
+	}
+	return &Container{Dir: dir, lock: lock}, nil
+}
+
+// Close lets go of the lock, and with it says that nobody watches the container any more.
 func (c *Container) Close() {
 	if c.lock != nil {
 		c.lock.Close()
@@ -199,6 +219,10 @@ func (s *Store) Collect() (left []string) {
 	}
 	flock(guard, unix.LOCK_UN) // the deleting may take its time: the dead are ours by their own locks
 	for _, c := range dead {
+		if c.livesOn() {
+			c.Close()
+			continue
+		}
 		c.bury(s)
 		if l := c.Remove(); l != "" {
 			left = append(left, l)
@@ -208,44 +232,50 @@ func (s *Store) Collect() (left []string) {
 	return left
 }
 
+// livesOn: its monitor was killed, not the container.
+func (c *Container) livesOn() bool {
+	l, err := ReadLife(c.Dir)
+	return err == nil && l.Detached && l.alive(sys.BootID())
+}
+
 // bury ends what the dead rl could not: a program that changed its credentials lost the wish to die with rl (prctl(2),
-// PR_SET_PDEATHSIG).
+// PR_SET_PDEATHSIG), one that was detached never had it.
 func (c *Container) bury(s *Store) {
-	r, err := ReadRecord(c.Dir)
-	if err != nil {
-		return
+	if r, err := ReadRecord(c.Dir); err == nil {
+		c.name = s.nameOf(r)
 	}
-	if r.Name != "" {
-		c.name = filepath.Join(s.DataDir, names, r.Name)
-		if owner, err := os.Readlink(c.name); err != nil || owner != r.ID {
-			c.name = ""
-		}
+	if l, err := ReadLife(c.Dir); err == nil {
+		l.kill()
 	}
-	if r.BootID != sys.BootID() || r.Pid <= 1 {
-		return
+}
+
+// nameOf is the link by which the container has its name, "" when it has none.
+func (s *Store) nameOf(r *Record) string {
+	if r.Name == "" {
+		return ""
 	}
-	fd, err := unix.PidfdOpen(r.Pid, 0)
-	if err != nil {
-		return
+	link := filepath.Join(s.DataDir, names, r.Name)
+	if owner, err := os.Readlink(link); err != nil || owner != r.ID {
+		return ""
 	}
-	defer unix.Close(fd)
-	if start, err := sys.StartTime(r.Pid); err == nil && start == r.Start {
-		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 2000)
-	}
+	return link
 }
 
 // ReadRecord reads the record of the container in dir.
 func ReadRecord(dir string) (*Record, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "record.json"))
-	if err != nil {
-		return nil, err
-	}
 	r := new(Record)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+	return r, readJSON(dir, "record.json", r)
+}
+
+func readJSON(dir, name string, v any) error {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return err
 	}
-	return r, nil
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%s/%s: %w", dir, name, err)
+	}
+	return nil
 }
 
 func openDir(path string) (*os.File, error) {

@@ -6,22 +6,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/sys"
 )
 
-// State is a container as it is found: its record, and what the kernel says of it.
+// State is a container as it is found: what was asked, what was written of its life, and what the kernel says of it.
 type State struct {
 	Record
-	Dir     string
+	Life
+	Dir string
+	// Status is Created, Running, Restarting or Exited.
+	Status  string
 	Running bool
+	// Monitored: a living rl holds the container's lock.
+	Monitored bool
 }
 
 // List finds all containers of the store. It waits for nothing: what is being made or removed at this moment is left out.
 func (s *Store) List() ([]State, error) {
 	var all []State
+	boot := sys.BootID()
 	for _, place := range []string{kept, transient} {
 		dir := filepath.Join(s.DataDir, place)
 		entries, err := os.ReadDir(dir)
@@ -29,8 +37,8 @@ func (s *Store) List() ([]State, error) {
 			return nil, fmt.Errorf("list containers: %w", err)
 		}
 		for _, e := range entries {
-			one, ok := look(filepath.Join(dir, e.Name()))
-			if ok && (one.Running || place == kept) {
+			one, ok := look(filepath.Join(dir, e.Name()), boot)
+			if ok && (place == kept || one.Monitored || one.Running) {
 				all = append(all, one)
 			}
 		}
@@ -38,25 +46,139 @@ func (s *Store) List() ([]State, error) {
 	return all, nil
 }
 
-// look reads one container. Its lock says whether the rl that started it lives; trying it shared disturbs nobody but a
-// collector, which tries again with the next command.
-func look(dir string) (State, bool) {
-	s := State{Dir: dir}
+// Look reads the container whose whole id is known; false when it is gone.
+func (s *Store) Look(id string) (State, bool) {
+	boot := sys.BootID()
+	for _, place := range []string{kept, transient} {
+		if one, ok := look(filepath.Join(s.DataDir, place, id), boot); ok {
+			return one, true
+		}
+	}
+	return State{}, false
+}
+
+// LookAt reads the container in dir; false when it is gone.
+func LookAt(dir string) (State, bool) { return look(dir, sys.BootID()) }
+
+// Named reads the container that has the name, at the price of one link.
+func (s *Store) Named(name string) (State, bool) {
+	id, err := os.Readlink(filepath.Join(s.DataDir, names, name))
+	if err != nil || id != filepath.Base(id) {
+		return State{}, false
+	}
+	return s.Look(id)
+}
+
+// look reads one container. Its lock says whether an rl watches it; trying it shared disturbs nobody but who wants it at this
+// moment, and tries again.
+func look(dir, boot string) (State, bool) {
+	s := State{Dir: dir, Status: Created}
 	d, err := openDir(dir)
 	if err != nil {
 		return s, false
 	}
 	defer d.Close()
-	s.Running = errors.Is(flock(d, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	s.Monitored = errors.Is(flock(d, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 	r, err := ReadRecord(dir)
 	if err != nil {
-		// Made but not started yet, or lost in that moment.
+		// Made but not recorded yet, or lost in that moment.
 		s.ID = filepath.Base(dir)
-		return s, !s.Running
+		return s, !s.Monitored
 	}
 	s.Record = *r
+	if l, err := ReadLife(dir); err == nil {
+		s.Life = *l
+	}
+	s.judge(boot)
 	return s, true
 }
+
+// ErrBusy says that another rl has the container's lock.
+var ErrBusy = errors.New("another rl is at work on it")
+
+// Open locks the container for a change of its life. ErrBusy: somebody watches it.
+func (s *State) Open() (*Container, error) {
+	lock, err := openDir(s.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open container %.12s: %w", s.ID, err)
+	}
+	// A reader of the list holds the lock for some microseconds, the rl whose container ended a moment ago still removes things.
+	for range 50 {
+		if err = flock(lock, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("container %.12s: %w", s.ID, ErrBusy)
+	}
+	if _, err := os.Lstat(s.Dir); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("container %.12s: it was removed at this moment", s.ID)
+	}
+	return &Container{Dir: s.Dir, lock: lock}, nil
+}
+
+// Rename gives the container another name.
+func (s *Store) Rename(state *State, name string) error {
+	return s.Change(state, func(r *Record) error {
+		c := &Container{}
+		if err := s.claim(c, r.ID, name); err != nil {
+			return err
+		}
+		if old := s.nameOf(r); old != "" {
+			os.Remove(old)
+		}
+		r.Name = name
+		return nil
+	})
+}
+
+// Change rewrites the record of a container; two at once come one after the other.
+func (s *Store) Change(state *State, change func(*Record) error) error {
+	dir := filepath.Join(s.DataDir, names)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return explainDisk("change container", err)
+	}
+	guard, err := openDir(dir)
+	if err != nil {
+		return err
+	}
+	defer guard.Close()
+	if err := flock(guard, unix.LOCK_EX); err != nil {
+		return err
+	}
+	r, err := ReadRecord(state.Dir)
+	if err != nil {
+		return fmt.Errorf("change container %.12s: %w", state.ID, err)
+	}
+	if err := change(r); err != nil {
+		return err
+	}
+	return (&Container{Dir: state.Dir}).Write("record.json", r)
+}
+
+// stopped is a file in a container's directory: its end was asked for, no restart policy undoes it.
+const stopped = "stopped"
+
+// AskStop writes that the end of the container is wanted.
+func (s *State) AskStop() error {
+	err := os.WriteFile(filepath.Join(s.Dir, stopped), nil, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed meanwhile
+	}
+	return err
+}
+
+// StopAsked tells whether the end was asked for since the last start.
+func (c *Container) StopAsked() bool {
+	_, err := os.Lstat(filepath.Join(c.Dir, stopped))
+	return err == nil
+}
+
+// ForgetStop is for a start.
+func (c *Container) ForgetStop() { os.Remove(filepath.Join(c.Dir, stopped)) }
 
 // Delete removes a container, killing its process first if it has one. left is a directory that needs a user namespace to
 // be deleted.
@@ -67,6 +189,9 @@ func (s *Store) Delete(state *State) (left string, err error) {
 	}
 	defer c.Close()
 	if flock(c.lock, unix.LOCK_EX|unix.LOCK_NB) != nil {
+		if err := state.AskStop(); err != nil {
+			return "", explainDisk("remove container", err)
+		}
 		c.bury(s)
 		// Its rl sees the end, and lets go.
 		if err := flock(c.lock, unix.LOCK_EX); err != nil {

@@ -150,3 +150,9 @@ func statFields(pid int) ([]string, error) {
 // would use up kernel.keys.maxkeys after 200 containers. Where there is no room even for that, none is the next best thing;
 // the default seccomp profile has no keyctl anyway.
 func EmptyKeyring() { unix.KeyctlJoinSessionKeyring("rl") }
+
+// Stopped tells whether pid stands still after SIGSTOP.
+func Stopped(pid int) bool {
+	fields, err := statFields(pid)
+	return err == nil && fields[0] == "T"
+}

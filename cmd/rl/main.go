@@ -23,6 +23,9 @@ func main() {
 		os.Exit(enter.Main())
 	case "rl-init":
 		os.Exit(enter.InitMain())
+	case container.MonitorName:
+		container.Version = version
+		os.Exit(container.Monitor())
 	}
 	// What the caller leaked stays with the caller: nothing that is started from here inherits it (CVE-2024-21626).
 	err := sys.SealFds(3)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/oci"
+	"github.com/rl-containers/rl/spec"
 )
 
 // fake is a runtime that only remembers what it was asked.
@@ -437,12 +438,12 @@ func TestOCIRegexGoesOn(t *testing.T) {
 func TestOCISignals(t *testing.T) {
 	for word, want := range map[string]syscall.Signal{"15": 15, "0": 0, "64": 64, "TERM": 15, "term": 15, "SIGTERM": 15, "sigkill": 9, "USR1": 10,
 		"WINCH": 28, "CLD": 17, "RTMIN": 34, "SIGRTMIN+3": 37, "RTMIN+30": 64, "RTMAX": 64, "rtmax-1": 63} {
-		if got, err := parseSignal(word); err != nil || got != want {
+		if got, err := spec.Signal(word); err != nil || got != want {
 			t.Errorf("%s: %d, want %d; %v", word, got, want, err)
 		}
 	}
 	for _, word := range []string{"", "-1", "65", "SIG", "SIGSIGTERM", "TERM ", "RTMIN+31", "RTMIN-1", "RTMAX+1", "RTMINx", "RTMIN3", strings.Repeat("9", 40)} {
-		if got, err := parseSignal(word); err == nil {
+		if got, err := spec.Signal(word); err == nil {
 			t.Errorf("%q: %d", word, got)
 		}
 	}

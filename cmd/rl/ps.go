@@ -41,10 +41,7 @@ func (c *PsCmd) Run() error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES")
 	for _, s := range states {
-		status := "Exited"
-		if s.Running {
-			status = "Up " + ago(s.Created)
-		}
+		status := statusText(&s)
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\t%s\n", c.cut(s.ID, 12), hint.Clean(s.Image), hint.Clean(c.cut(strings.Join(s.Command, " "), 30)), ago(s.Created), status, s.Name)
 	}
 	return w.Flush()
@@ -78,28 +75,17 @@ func printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// RmCmd is `rl rm`.
-type RmCmd struct {
-	Force      bool     `short:"f" help:"Kill those that run; one that isn't there is no error."`
-	All        bool     `short:"a" help:"All that have ended; with -f all."`
-	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
-}
-
-// Run removes containers.
-func (c *RmCmd) Run() error {
-	words := c.Containers
-	if c.All {
-		states, err := container.List(true)
-		if err != nil {
-			return err
-		}
-		for _, s := range states {
-			if c.Force || !s.Running {
-				words = append(words, s.ID)
-			}
-		}
-	} else if len(words) == 0 {
-		return hint.Errorf("rl rm CONTAINER…, or rl rm -a", "rm: no container named")
+// statusText is the STATUS column, in docker's words.
+func statusText(s *storage.State) string {
+	switch s.Status {
+	case storage.Created:
+		return "Created"
+	case storage.Exited:
+		return fmt.Sprintf("Exited (%d) %s ago", s.ExitCode, ago(s.Finished))
+	case storage.Restarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", s.ExitCode, ago(s.Finished))
+	case container.Paused:
+		return "Up " + ago(s.Started) + " (Paused)"
 	}
-	return container.Delete(words, c.Force, func(word string) { fmt.Println(word) })
+	return "Up " + ago(s.Started)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 
@@ -11,6 +12,17 @@ import (
 
 // RunCmd is `rl run`: docker's and podman's flags, with their meaning.
 type RunCmd struct {
+	Detach     bool   `short:"d" help:"Run it in the background and print its id."`
+	SigProxy   bool   `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	DetachKeys string `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
+	CreateFlags
+}
+
+// CreateCmd is `rl create`.
+type CreateCmd struct{ CreateFlags }
+
+// CreateFlags say what a container is.
+type CreateFlags struct {
 	Interactive bool     `short:"i" help:"Keep stdin open: what is typed or piped reaches the program."`
 	TTY         bool     `short:"t" name:"tty" help:"Give the program a terminal."`
 	Rm          bool     `name:"rm" help:"Remove the container when it ends."`
@@ -25,8 +37,9 @@ type RunCmd struct {
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
-	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
-	SigProxy    bool     `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
+	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
+	Replace     bool     `help:"Remove a container that has the name already."`
 
 	Volume   []string `short:"v" sep:"none" group:"Files" placeholder:"SRC:DST[:OPTIONS]" help:"Show a directory or file of the host: ro, z, exec, dev, suid, rslave…"`
 	Mount    []string `sep:"none" group:"Files" placeholder:"type=…,…" help:"The same in words: type=bind,src=,dst=[,ro] or type=tmpfs,dst=."`
@@ -70,41 +83,72 @@ func (*RunCmd) Help() string {
 The image "tiny" (a shell and the usual small tools) is built in: rl run --rm -it tiny`
 }
 
-// Run starts the container and stays with it.
+// Run starts the container, and stays with it unless it is to be left alone.
 func (c *RunCmd) Run() error {
-	words := c.Command
+	req, err := c.request("run")
+	if err != nil {
+		return err
+	}
+	req.DetachKeys, req.SigProxy = c.DetachKeys, c.SigProxy
 	switch {
-	case len(words) > 0 && words[0] == "--":
-		words = words[1:]
-	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
-		return unknownFlag(words[0])
-	}
-	if len(words) == 0 {
-		return hint.Errorf("rl run --rm -it tiny    (built in, needs no network)", "run: IMAGE is missing")
-	}
-	req := container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
-		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
-		DetachKeys: c.DetachKeys, SigProxy: c.SigProxy, Quiet: c.Quiet, StorageDriver: c.Storage, Options: c.options(words[1:])}
-	if c.Rootfs {
-		req.Image, req.Rootfs = "", words[0]
-	}
-	if c.TTY && c.Interactive && !isTerminal(os.Stdin) {
+	case c.Detach:
+		id, err := container.RunDetached(req)
+		if id != "" && err == nil {
+			fmt.Println(id)
+		}
+		return err
+	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
 		return hint.Errorf("leave -t out: rl run -i …", "run: -t gives the program a terminal, but stdin is none")
 	}
 	return container.Run(req)
 }
 
-// unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word
-// on what stands for them.
-func unknownFlag(word string) error {
-	flag, _, _ := strings.Cut(word, "=")
-	if why := notYet(flag); why != "" {
-		return hint.Errorf(why, "run: %s is not supported yet", flag)
+// Run makes the container and prints its id.
+func (c *CreateCmd) Run() error {
+	req, err := c.request("create")
+	if err != nil {
+		return err
 	}
-	return hint.Errorf("rl run --help", "run: unknown flag %s", flag)
+	id, err := container.Create(req)
+	if err == nil {
+		fmt.Println(id)
+	}
+	return err
 }
 
-func (c *RunCmd) options(args []string) spec.Options {
+// request is what was typed.
+func (c *CreateFlags) request(verb string) (req container.Request, err error) {
+	words := c.Command
+	switch {
+	case len(words) > 0 && words[0] == "--":
+		words = words[1:]
+	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
+		return req, unknownFlag(verb, words[0])
+	}
+	if len(words) == 0 {
+		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
+	}
+	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
+		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
+		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
+		Options: c.options(words[1:])}
+	if c.Rootfs {
+		req.Image, req.Rootfs = "", words[0]
+	}
+	return req, nil
+}
+
+// unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word
+// on what stands for them.
+func unknownFlag(verb, word string) error {
+	flag, _, _ := strings.Cut(word, "=")
+	if why := notYet(flag); why != "" {
+		return hint.Errorf(why, "%s: %s is not supported yet", verb, flag)
+	}
+	return hint.Errorf("rl "+verb+" --help", "%s: unknown flag %s", verb, flag)
+}
+
+func (c *CreateFlags) options(args []string) spec.Options {
 	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
 		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,

@@ -25,6 +25,17 @@ type verb struct {
 func commands() []verb {
 	return []verb{
 		{"run", "Run a program in a new container", func() command { return new(RunCmd) }},
+		{"create", "Make a container that start starts", func() command { return new(CreateCmd) }},
+		{"start", "Start containers that were made or have ended", func() command { return new(StartCmd) }},
+		{"stop", "Stop containers by their stop signal, then by force", func() command { return new(StopCmd) }},
+		{"restart", "Stop and start containers", func() command { return new(RestartCmd) }},
+		{"kill", "Send a signal to containers", func() command { return new(KillCmd) }},
+		{"pause", "Let all processes of containers stand still", func() command { return new(PauseCmd) }},
+		{"unpause", "Let them go on", func() command { return new(UnpauseCmd) }},
+		{"exec", "Run a further program in a container", func() command { return new(ExecCmd) }},
+		{"attach", "Tie the terminal to a container that runs", func() command { return new(AttachCmd) }},
+		{"wait", "Wait for the end of containers and print their exit codes", func() command { return new(WaitCmd) }},
+		{"rename", "Give a container another name", func() command { return new(RenameCmd) }},
 		{"ps", "List containers", func() command { return new(PsCmd) }},
 		{"rm", "Remove containers", func() command { return new(RmCmd) }},
 		{"pull", "Get images from a registry", func() command { return new(PullCmd) }},
@@ -84,7 +95,7 @@ func (v *verb) run(args []string) error {
 
 func (v *verb) parser(c command) (*kong.Kong, error) {
 	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
-	if v.name == "run" {
+	if v.name == "run" || v.name == "create" {
 		// -h is docker's short form of --hostname there.
 		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {
 			Help helpFlag `help:"Show this."`
@@ -164,12 +175,8 @@ func (v *verb) explain(err error) error {
 // notYet says of a flag of docker's or podman's what to do meanwhile.
 func notYet(flag string) string {
 	switch flag {
-	case "--detach", "-d":
-		return "rl run … & keeps it in the background of the shell; setsid rl run … </dev/null >log 2>&1 & outlives it"
 	case "--memory", "-m", "--cpus", "--pids-limit", "--cpu-shares", "--memory-swap", "--cpuset-cpus":
 		return "nothing was started: a limit that can't be enforced is refused; systemd-run --user --scope -p MemoryMax=… rl run … sets it from outside, --ulimit sets those of a process"
-	case "--restart":
-		return "a loop of the shell, or a systemd user unit with Restart=, around rl run"
 	case "--volumes-from", "--volume-driver":
 		return "-v DIR:PATH in both containers shares a directory"
 	case "--network-alias", "--ip", "--link", "--mac-address":

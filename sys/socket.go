@@ -1,4 +1,4 @@
-package oci
+package sys
 
 import (
 	"fmt"
@@ -9,30 +9,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The gate is a listening socket that the waiting process of a created container has, and whose name is in the state directory:
-// start connects to it. It dies with the process. Names are used by a handle of their directory, since the address of a socket
-// has room for 107 bytes only (unix(7)).
+// Names of sockets are used by a handle of their directory, since the address of a socket has room for 107 bytes only (unix(7)).
 
-func listen(path string) (*os.File, error) {
+// Listen makes a listening socket with that name; an older one is replaced. It dies with whoever holds it, the name stays.
+func Listen(path string) (*os.File, error) {
 	var listener *os.File
 	err := socket(path, func(fd int, address unix.Sockaddr) error {
 		os.Remove(path)
 		if err := unix.Bind(fd, address); err != nil {
 			return os.NewSyscallError("bind", err)
 		}
-		if err := unix.Listen(fd, 1); err != nil {
+		if err := unix.Listen(fd, 16); err != nil {
 			return os.NewSyscallError("listen", err)
 		}
 		listener = os.NewFile(uintptr(fd), path)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make gate %s: %w", path, err)
+		return nil, fmt.Errorf("make socket %s: %w", path, err)
 	}
 	return listener, nil
 }
 
-func dial(path string) (*os.File, error) {
+// Dial connects to it.
+func Dial(path string) (*os.File, error) {
 	var conn *os.File
 	err := socket(path, func(fd int, address unix.Sockaddr) error {
 		if err := unix.Connect(fd, address); err != nil {

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/rl-containers/rl/container"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
+	"github.com/rl-containers/rl/storage"
+)
+
+// selected are the arguments of the verbs about several containers.
+type selected struct {
+	All        bool     `short:"a" help:"All of them."`
+	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
+	CIDFile    []string `name:"cidfile" sep:"none" placeholder:"FILE" help:"Read the id from a file."`
+	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+}
+
+// each does it with all that are selected and prints them as they were named.
+func (s *selected) each(verb string, do func(*storage.State) error) error {
+	if !s.All && len(s.Containers)+len(s.CIDFile) == 0 {
+		return hint.Errorf("rl "+verb+" CONTAINER…, or rl "+verb+" --all", "%s: no container named", verb)
+	}
+	sel := container.Selection{Words: s.Containers, CIDFiles: s.CIDFile, All: s.All, Ignore: s.Ignore}
+	return container.Each(sel, do, func(word string) { fmt.Println(word) })
+}
+
+// RmCmd is `rl rm`.
+type RmCmd struct {
+	Force      bool     `short:"f" help:"Kill those that run; one that isn't there is no error."`
+	All        bool     `short:"a" help:"All that have ended; with -f all."`
+	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
+	Time       *int     `short:"t" placeholder:"SECONDS" help:"With -f: stop it in order first, and kill it after so long."`
+	CIDFile    []string `name:"cidfile" sep:"none" placeholder:"FILE" help:"Read the id from a file."`
+	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run removes containers.
+func (c *RmCmd) Run() error {
+	s := selected{All: c.All, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers}
+	return s.each("rm", func(s *storage.State) error {
+		if c.All && !c.Force && (s.Running || s.Status == storage.Restarting) {
+			return nil
+		}
+		if c.Time != nil && c.Force {
+			if err := container.Stop(s, c.Time); err != nil {
+				return err
+			}
+		}
+		err := container.Delete(s, c.Force)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // with --rm it went by itself
+		}
+		return err
+	})
+}
+
+// StopCmd is `rl stop`.
+type StopCmd struct {
+	Time *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	selected
+}
+
+// Run stops containers, all at once.
+func (c *StopCmd) Run() error {
+	return c.each("stop", func(s *storage.State) error { return container.Stop(s, c.Time) })
+}
+
+// RestartCmd is `rl restart`.
+type RestartCmd struct {
+	Time    *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Running bool `help:"Only those that run."`
+	selected
+}
+
+// Run stops and starts containers.
+func (c *RestartCmd) Run() error {
+	if c.Running && len(c.Containers) == 0 {
+		c.All = true
+	}
+	return c.each("restart", func(s *storage.State) error {
+		if c.Running && !s.Running {
+			return nil
+		}
+		return container.Restart(s, c.Time)
+	})
+}
+
+// KillCmd is `rl kill`.
+type KillCmd struct {
+	Signal string `short:"s" default:"KILL" placeholder:"SIGNAL" help:"Name or number (${default})."`
+	selected
+}
+
+// Run sends a signal.
+func (c *KillCmd) Run() error {
+	sig, err := spec.Signal(c.Signal)
+	if err != nil || sig == 0 {
+		return hint.Errorf("kill -l lists them", "kill: unknown signal %q", c.Signal)
+	}
+	return c.each("kill", func(s *storage.State) error {
+		if c.All && !s.Running {
+			return nil
+		}
+		return container.Kill(s, sig)
+	})
+}
+
+// PauseCmd is `rl pause`.
+type PauseCmd struct{ selected }
+
+// Run pauses containers.
+func (c *PauseCmd) Run() error {
+	return c.each("pause", func(s *storage.State) error {
+		if c.All && (!s.Running || s.Status == container.Paused) {
+			return nil
+		}
+		return container.Pause(s)
+	})
+}
+
+// UnpauseCmd is `rl unpause`.
+type UnpauseCmd struct{ selected }
+
+// Run lets containers go on.
+func (c *UnpauseCmd) Run() error {
+	return c.each("unpause", func(s *storage.State) error {
+		if c.All && s.Status != container.Paused {
+			return nil
+		}
+		return container.Unpause(s)
+	})
+}
+
+// StartCmd is `rl start`.
+type StartCmd struct {
+	Attach      bool     `short:"a" help:"Show what the program writes, and end with its exit code."`
+	Interactive bool     `short:"i" help:"Pass on what is typed."`
+	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that detach the terminal (${default}); empty: none."`
+	SigProxy    bool     `default:"true" negatable:"" help:"With -a: pass signals to the program (default)."`
+	All         bool     `help:"All that don't run."`
+	Containers  []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run starts containers.
+func (c *StartCmd) Run() error {
+	if c.Attach || c.Interactive {
+		if len(c.Containers) != 1 || c.All {
+			return hint.Errorf("rl start -a CONTAINER", "start: -a and -i tie the terminal to one container")
+		}
+		return container.Start(c.Containers[0], container.StartRequest{Attach: c.Attach, Interactive: c.Interactive, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys})
+	}
+	s := selected{All: c.All, Containers: c.Containers}
+	return s.each("start", func(s *storage.State) error { return container.Start(s.ID, container.StartRequest{}) })
+}
+
+// AttachCmd is `rl attach`.
+type AttachCmd struct {
+	NoStdin    bool   `name:"no-stdin" help:"Don't pass on what is typed."`
+	SigProxy   bool   `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	DetachKeys string `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that detach the terminal (${default}); empty: none."`
+	Container  string `arg:"" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run ties the terminal to a container.
+func (c *AttachCmd) Run() error {
+	return container.Attach(c.Container, container.AttachRequest{NoStdin: c.NoStdin, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys})
+}
+
+// WaitCmd is `rl wait`.
+type WaitCmd struct {
+	Condition  []string      `placeholder:"STATE" help:"Wait for this state: running, exited, stopped, created, paused, removed."`
+	Interval   time.Duration `short:"i" default:"250ms" placeholder:"TIME" help:"Look so often where nothing tells of the change (${default})."`
+	Ignore     bool          `help:"One that isn't there is no error."`
+	Containers []string      `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run waits for each in turn and prints its exit code.
+func (c *WaitCmd) Run() error {
+	for _, word := range c.Containers {
+		s, err := container.Find(word)
+		if errors.Is(err, container.ErrNotFound) && c.Ignore {
+			fmt.Println(-1)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		code, err := container.Wait(s, c.Condition, c.Interval)
+		if err != nil {
+			return err
+		}
+		fmt.Println(code)
+	}
+	return nil
+}
+
+// RenameCmd is `rl rename`.
+type RenameCmd struct {
+	Container string `arg:"" help:"Name, id, or the unique beginning of an id."`
+	Name      string `arg:"" help:"The new name."`
+}
+
+// Run renames a container.
+func (c *RenameCmd) Run() error { return container.Rename(c.Container, c.Name) }
+
+// ExecCmd is `rl exec`.
+type ExecCmd struct {
+	Interactive bool     `short:"i" help:"Keep stdin open: what is typed or piped reaches the process."`
+	TTY         bool     `short:"t" name:"tty" help:"Give the process a terminal."`
+	Detach      bool     `short:"d" help:"Don't wait for its end."`
+	Env         []string `short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value the caller's."`
+	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
+	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the process runs as, by name or number."`
+	Workdir     string   `short:"w" placeholder:"DIR" help:"Working directory inside the container."`
+	Privileged  bool     `help:"All capabilities that the container's user namespace can give."`
+	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
+	Command     []string `arg:"" optional:"" passthrough:"" name:"container command…" help:"Container, and the program with its arguments."`
+}
+
+// Run runs a process in a container.
+func (c *ExecCmd) Run() error {
+	words := c.Command
+	if len(words) > 0 && words[0] == "--" {
+		words = words[1:]
+	}
+	switch {
+	case len(words) > 0 && len(words[0]) > 0 && words[0][0] == '-':
+		return hint.Errorf("rl exec --help", "exec: unknown flag %s", words[0])
+	case len(words) < 2:
+		return hint.Errorf("rl exec -it CONTAINER sh", "exec: a container and a command are needed")
+	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
+		return hint.Errorf("leave -t out: rl exec -i …", "exec: -t gives the process a terminal, but stdin is none")
+	case c.TTY && c.Detach:
+		return hint.Errorf("leave -t out", "exec: a detached process (-d) has no terminal (-t)")
+	}
+	return container.Exec(container.ExecRequest{Container: words[0], Interactive: c.Interactive, Detached: c.Detach, DetachKeys: c.DetachKeys,
+		Options: spec.ExecOptions{Args: words[1:], Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User, TTY: c.TTY, Privileged: c.Privileged}})
+}

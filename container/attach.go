@@ -1,0 +1,187 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/stdio"
+	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
+)
+
+// attachSocket is where a monitor listens for those that attach. A connection begins with a word and a newline (attachWord).
+const attachSocket = "attach"
+
+// tied in the word: the container ends with its client.
+const tied = "tied"
+
+func attachWord(w stdio.Wants) string {
+	var words []string
+	for name, on := range map[string]bool{"stdin": w.Stdin, "stdout": w.Stdout, "stderr": w.Stderr} {
+		if on {
+			words = append(words, name)
+		}
+	}
+	return strings.Join(words, ",")
+}
+
+func parseAttachWord(s string) (w stdio.Wants) {
+	for word := range strings.SplitSeq(s, ",") {
+		switch word {
+		case "stdin":
+			w.Stdin = true
+		case "stdout":
+			w.Stdout = true
+		case "stderr":
+			w.Stderr = true
+		}
+	}
+	return w
+}
+
+// listen makes the socket and serves who comes.
+func (m *monitor) listen() (*os.File, error) {
+	socket, err := sys.Listen(filepath.Join(m.dir.Dir, attachSocket))
+	if err != nil {
+		return nil, err
+	}
+	if socket, err = stdio.Pollable(socket); err != nil {
+		return nil, err
+	}
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			fd := -1
+			err := conn.Read(func(s uintptr) bool {
+				fd, _, err = unix.Accept4(int(s), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+				return err != unix.EAGAIN
+			})
+			if err != nil {
+				return // closed
+			}
+			if fd >= 0 {
+				go m.serve(os.NewFile(uintptr(fd), "client"))
+			}
+		}
+	}()
+	return socket, nil
+}
+
+// serve reads the first word of a connection.
+func (m *monitor) serve(c *os.File) {
+	c.SetReadDeadline(time.Now().Add(time.Second))
+	var word []byte
+	for b := make([]byte, 1); len(word) < 64; word = append(word, b[0]) {
+		if _, err := c.Read(b); err != nil {
+			c.Close()
+			return
+		}
+		if b[0] == '\n' {
+			break
+		}
+	}
+	c.SetReadDeadline(time.Time{})
+	m.hub.Join(c, parseAttachWord(string(word)))
+	m.hub.Serve(c)
+}
+
+// firstClient is the one that started the container and sees its first byte.
+func (m *monitor) firstClient(word string) error {
+	c, err := stdio.Pollable(os.NewFile(clientFd, "client"))
+	if err != nil {
+		return err
+	}
+	m.hub.Join(c, parseAttachWord(word))
+	go func() {
+		detached := m.hub.Serve(c)
+		if !detached && strings.Contains(word, tied) && m.proc != nil {
+			m.proc.Kill()
+		}
+	}()
+	return nil
+}
+
+// AttachRequest is `rl attach` or `rl start --attach`.
+type AttachRequest struct {
+	NoStdin    bool
+	SigProxy   bool
+	DetachKeys string
+}
+
+// Attach ties the caller's terminal to a running container until it ends or the caller detaches.
+func Attach(word string, req AttachRequest) error {
+	keys, err := stdio.ParseDetachKeys(req.DetachKeys)
+	if err != nil {
+		return err
+	}
+	s, c, err := findConfig(word)
+	if err != nil {
+		return err
+	}
+	if err := mustRun(s, "attach to"); err != nil {
+		return err
+	}
+	conn, err := sys.Dial(filepath.Join(s.Dir, attachSocket))
+	if err != nil {
+		return explainAttach(s, err)
+	}
+	wants := stdio.Wants{Stdin: !req.NoStdin && c.Request.Options.Interactive, Stdout: true, Stderr: true}
+	if _, err := conn.WriteString(attachWord(wants) + "\n"); err != nil {
+		return explainAttach(s, err)
+	}
+	client := stdio.NewClient(conn, wants, c.Request.Options.TTY, keys)
+	return follow(client, s.ID, req.SigProxy)
+}
+
+func explainAttach(s *storage.State, err error) error {
+	if s.Detached {
+		return hint.Errorf("rl logs shows what it wrote, rl exec enters it, rl restart gives it a monitor again",
+			"attach to container %s: nobody serves its terminal, its monitor was killed (%w)", s.Name, err)
+	}
+	return hint.Errorf("rl exec -it "+s.Name+" sh enters it", "attach to container %s: it is tied to the terminal on which rl run was typed", s.Name)
+}
+
+// follow is the client's life. Its end is the program's exit code.
+func follow(client *stdio.Client, id string, proxy bool) error {
+	if err := client.Start(); err != nil {
+		return err
+	}
+	if proxy {
+		go proxySignals(id)
+	}
+	code, err := client.Run()
+	switch {
+	case errors.Is(err, stdio.ErrDetached):
+		return nil
+	case err != nil:
+		return fmt.Errorf("container %.12s: %w", id, err)
+	}
+	return &hint.Exit{Code: code}
+}
+
+// proxySignals passes what the caller is sent to the container.
+func proxySignals(id string) {
+	for s := range notify(proxied()) {
+		if s == syscall.SIGWINCH {
+			continue // the client's
+		}
+		store, err := storage.Open()
+		if err != nil {
+			continue
+		}
+		if state, ok := store.Look(id); ok {
+			signalState(&state, s.(syscall.Signal))
+		}
+	}
+}

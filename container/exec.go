@@ -1,0 +1,167 @@
+package container
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/rl-containers/rl/cgroup"
+	"github.com/rl-containers/rl/enter"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/spec"
+	"github.com/rl-containers/rl/stdio"
+	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/userns"
+)
+
+// ExecRequest is `rl exec` as typed.
+type ExecRequest struct {
+	Container   string
+	Interactive bool
+	Detached    bool
+	DetachKeys  string
+	Options     spec.ExecOptions
+}
+
+// Exec runs a further process in a running container and stays with it, unless it is detached. The result is a *hint.Exit with
+// the process's own exit code, or what failed. The process dies with the caller.
+func Exec(req ExecRequest) error {
+	runtime.LockOSThread()
+	s, c, err := findConfig(req.Container)
+	if err != nil {
+		return err
+	}
+	if err := mustRun(s, "exec in"); err != nil {
+		return err
+	}
+	if s.Status == Paused {
+		return hint.Errorf("rl unpause "+s.Name, "exec in container %s: it is paused", s.Name)
+	}
+	r := &run{Request: c.Request, running: make(chan struct{})}
+	r.SigProxy = true
+	if r.detach, err = stdio.ParseDetachKeys(req.DetachKeys); err != nil {
+		return err
+	}
+	if err := r.planExec(c.Spec, &req); err != nil {
+		return err
+	}
+	if err := r.startExec(s, &req); err != nil || req.Detached {
+		return err
+	}
+	code, err := r.stayExec()
+	r.front.Restore()
+	if err != nil {
+		return err
+	}
+	return &hint.Exit{Code: code}
+}
+
+// planExec compiles the process.
+func (r *run) planExec(c *spec.Container, req *ExecRequest) (err error) {
+	if r.spec, err = c.ForExec(req.Options); err != nil {
+		return err
+	}
+	if r.ids, err = idmap.Mine(r.Options.Userns); err != nil {
+		return err
+	}
+	whole, err := compilePlan(r.spec, r.ids)
+	if err != nil {
+		return err
+	}
+	r.plan = &enter.Plan{Enter: true, Owner: whole.Owner, Process: whole.Process}
+	r.plan.Process.Env = hostnameEnv(r.plan.Process.Env, r.spec.Spec.Hostname)
+	r.plan.Process.Detached = req.Detached
+	return nil
+}
+
+// startExec starts the process in the namespaces of the container's first one.
+func (r *run) startExec(s *storage.State, req *ExecRequest) error {
+	config := userns.Config{Same: true, Detached: req.Detached}
+	first, err := s.Process()
+	if err != nil {
+		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
+	}
+	defer first.Close()
+	if config.Join, err = userns.OfProcess(s.Pid); err != nil {
+		return err
+	}
+	if s.Cgroup != "" {
+		if config.Cgroup, err = execCgroup(s); err != nil {
+			return err
+		}
+	}
+	if err := r.openExec(req); err != nil {
+		return err
+	}
+	config.Stdio = r.front.Files()
+	r.proc, err = userns.Start(config)
+	r.front.Started()
+	for _, f := range config.Join {
+		f.Close()
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.launchExec(req); err != nil {
+		r.front.Restore()
+		r.proc.Abort()
+		return fmt.Errorf("exec in container %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+func (r *run) openExec(req *ExecRequest) (err error) {
+	if req.Detached {
+		r.front, err = stdio.Null()
+	} else {
+		r.front, err = stdio.Open(req.Interactive, req.Options.TTY, nil)
+	}
+	if err != nil {
+		return err
+	}
+	r.io, r.front.Detach, r.front.Say = r.front, r.detach, r.say
+	return nil
+}
+
+func (r *run) launchExec(req *ExecRequest) error {
+	if err := r.proc.Send(func(w io.Writer) error { return enter.WritePlan(w, r.plan) }); err != nil {
+		return err
+	}
+	if !req.Detached {
+		r.caught = catchSignals(r)
+	}
+	if r.plan.Process.Terminal {
+		if err := r.takeDescriptors(); err != nil {
+			return err
+		}
+	}
+	if r.caught != nil {
+		<-r.caught
+	}
+	return r.letGo()
+}
+
+func (r *run) stayExec() (int, error) {
+	r.io.Pump()
+	status, err := r.proc.Wait()
+	if err != nil {
+		return 0, fmt.Errorf("wait for process: %w", err)
+	}
+	r.io.Drain()
+	return exitCode(status), nil
+}
+
+// execCgroup is where the container's further processes belong.
+func execCgroup(s *storage.State) (*os.File, error) {
+	group, err := cgroup.Reopen(s.Cgroup).ForExec(s.Pid)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := group.Fd()
+	if err != nil || fd < 0 {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "cgroup"), nil
+}

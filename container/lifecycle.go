@@ -1,0 +1,285 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
+	"github.com/rl-containers/rl/stdio"
+	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
+)
+
+// Create makes a container that Start starts. The result is its id.
+func Create(req Request) (id string, err error) {
+	req.Detached = true
+	r := &run{Request: req}
+	if err := r.create(); err != nil {
+		return "", err
+	}
+	r.dir.Close()
+	return r.id, nil
+}
+
+// RunDetached starts a container that stays when the caller goes. The result is its id.
+func RunDetached(req Request) (id string, err error) {
+	req.Detached = true
+	r := &run{Request: req}
+	if err := r.create(); err != nil {
+		return "", err
+	}
+	defer r.dir.Close()
+	return r.id, handOver(r.dir, nil, "")
+}
+
+// StartRequest is `rl start`.
+type StartRequest struct {
+	Attach, Interactive bool
+	SigProxy            bool
+	DetachKeys          string
+}
+
+// Start starts a container that was created or has ended. With Attach it ends with the program.
+func Start(word string, req StartRequest) error {
+	keys, err := stdio.ParseDetachKeys(req.DetachKeys)
+	if err != nil {
+		return err
+	}
+	s, c, err := findConfig(word)
+	if err != nil {
+		return err
+	}
+	if s.Running {
+		if req.Attach || req.Interactive {
+			return Attach(word, AttachRequest{NoStdin: !req.Interactive, SigProxy: req.SigProxy, DetachKeys: req.DetachKeys})
+		}
+		return nil // as docker and podman: what is wanted is so
+	}
+	dir, err := s.Open()
+	if errors.Is(err, storage.ErrBusy) && s.Status == storage.Restarting {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	defer dir.Close()
+	if !req.Attach && !req.Interactive {
+		return handOver(dir, nil, "")
+	}
+	ours, theirs, err := sys.SocketPair()
+	if err != nil {
+		return err
+	}
+	if ours, err = stdio.Pollable(ours); err != nil {
+		return err
+	}
+	wants := stdio.Wants{Stdin: req.Interactive && c.Request.Options.Interactive, Stdout: true, Stderr: true}
+	client := stdio.NewClient(ours, wants, c.Request.Options.TTY, keys)
+	if err := handOver(dir, theirs, attachWord(wants)); err != nil {
+		return err
+	}
+	dir.Close()
+	return follow(client, s.ID, req.SigProxy)
+}
+
+// Stop ends a container by its stop signal, and after timeout seconds (nil: those of the container, negative: for ever) by
+// SIGKILL. One that doesn't run is no error.
+func Stop(s *storage.State, timeout *int) error {
+	if err := s.AskStop(); err != nil {
+		return fmt.Errorf("stop container %s: %w", s.Name, err)
+	}
+	if !s.Running {
+		return settle(s)
+	}
+	wait := s.StopTimeout
+	if timeout != nil {
+		wait = *timeout
+	}
+	if err := end(s, signalOf(s.StopSignal), wait); err != nil {
+		return fmt.Errorf("stop container %s: %w", s.Name, err)
+	}
+	return settle(s)
+}
+
+// end sends a signal and waits for the end of the process; then it kills.
+func end(s *storage.State, sig syscall.Signal, seconds int) error {
+	p, err := s.Process()
+	if err != nil {
+		return nil // it has ended
+	}
+	defer p.Close()
+	thaw(s)
+	if err := p.Signal(sig); err != nil {
+		return err
+	}
+	milliseconds := -1
+	if seconds >= 0 {
+		milliseconds = seconds * 1000
+	}
+	if p.Ended(milliseconds) {
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "rl: note: container %s did not end by %s within %d seconds: it is killed\n", s.Name, unix.SignalName(sig), seconds)
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	if !p.Ended(10000) {
+		return hint.Errorf("a process in uninterruptible sleep (D in rl top) ends when its disk or network answers", "it did not end by SIGKILL within 10 seconds")
+	}
+	return nil
+}
+
+// settle waits until the end of a process is on record, and writes it where nobody else will.
+func settle(s *storage.State) error {
+	for range 5000 {
+		now, there := storage.LookAt(s.Dir)
+		switch {
+		case !there:
+			return nil
+		case !now.Monitored:
+			return bury(s)
+		case !now.Running || now.Pid != s.Pid:
+			return nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return hint.Errorf("rl ps -a", "container %s has ended, but its monitor has not", s.Name)
+}
+
+// bury writes the end of a container whose monitor is dead: until then it is derived each time.
+func bury(s *storage.State) error {
+	written, err := storage.ReadLife(s.Dir)
+	if err != nil || !written.Finished.IsZero() || written.Pid == 0 {
+		return nil
+	}
+	dir, err := s.Open()
+	if err != nil {
+		return nil // somebody else's by now
+	}
+	defer dir.Close()
+	now, ok := storage.LookAt(s.Dir)
+	if !ok || now.Running {
+		return nil
+	}
+	return dir.WriteLife(&now.Life)
+}
+
+// Kill sends a signal to the first process of a running container.
+func Kill(s *storage.State, sig syscall.Signal) error {
+	if err := mustRun(s, "kill"); err != nil {
+		return err
+	}
+	if sig == syscall.SIGKILL {
+		if err := s.AskStop(); err != nil {
+			return err
+		}
+	}
+	if err := signalState(s, sig); err != nil {
+		return fmt.Errorf("kill container %s: %w", s.Name, err)
+	}
+	if sig != syscall.SIGKILL {
+		return nil
+	}
+	if p, err := s.Process(); err == nil {
+		p.Ended(10000)
+		p.Close()
+	}
+	return settle(s)
+}
+
+func signalState(s *storage.State, sig syscall.Signal) error {
+	p, err := s.Process()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.Signal(sig)
+}
+
+// Restart stops and starts a container.
+func Restart(s *storage.State, timeout *int) error {
+	if s.Running || s.Status == storage.Restarting {
+		if err := Stop(s, timeout); err != nil {
+			return err
+		}
+	}
+	return Start(s.ID, StartRequest{})
+}
+
+// Wait waits until a container is in one of the states (running, exited, stopped, created, removed …); "" is its end. The result
+// is the exit code of its last process.
+func Wait(s *storage.State, states []string, every time.Duration) (int, error) {
+	for {
+		now, ok := storage.LookAt(s.Dir)
+		if !ok {
+			return s.ExitCode, nil
+		}
+		if *s = now; reached(s, states) {
+			return s.ExitCode, nil
+		}
+		if p, err := now.Process(); err == nil && len(states) == 0 {
+			p.Ended(-1)
+			p.Close()
+			continue
+		}
+		time.Sleep(every)
+	}
+}
+
+func reached(s *storage.State, states []string) bool {
+	if len(states) == 0 {
+		return !s.Running && !(s.Monitored && s.Finished.IsZero() && s.Error == "")
+	}
+	refine(s)
+	return slices.ContainsFunc(states, func(want string) bool {
+		if want == "stopped" || want == "not-running" || want == "next-exit" {
+			want = storage.Exited
+		}
+		return s.Status == want
+	})
+}
+
+func mustRun(s *storage.State, verb string) error {
+	if s.Running {
+		return nil
+	}
+	return hint.Errorf("rl start "+s.Name, "%s container %s: it is not running (%s)", verb, s.Name, s.Status)
+}
+
+// signalOf is the stop signal by name or number; "" is SIGTERM.
+func signalOf(word string) syscall.Signal {
+	if sig, err := spec.Signal(word); err == nil {
+		return sig
+	}
+	return syscall.SIGTERM
+}
+
+func notify(signals []os.Signal) <-chan os.Signal {
+	c := make(chan os.Signal, 64)
+	signal.Notify(c, signals...)
+	return c
+}
+
+// Rename gives a container another name.
+func Rename(word, name string) error {
+	s, err := Find(word)
+	if err != nil {
+		return err
+	}
+	if err := checkName(name); err != nil || name == "" {
+		return hint.Errorf("letters, digits, _ . - and a letter or digit first", "rename container %s: %q is not a name", s.Name, name)
+	}
+	store, err := storage.Open()
+	if err != nil {
+		return err
+	}
+	return store.Rename(s, name)
+}

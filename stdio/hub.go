@@ -1,0 +1,312 @@
+package stdio
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Log keeps what a container writes; stream is 1 or 2 (the terminal is 1).
+type Log interface {
+	Write(stream int, b []byte)
+}
+
+// Hub carries the bytes of a container that is tied to nobody's terminal: to its log, and to and from those that attach.
+type Hub struct {
+	interactive, tty bool
+	log              Log
+	child            [3]*os.File
+	close            []*os.File
+	outs             [2]*os.File
+	out              sync.WaitGroup
+
+	mu      sync.Mutex
+	input   *os.File // the container's standard input, or the terminal's master
+	clients map[*os.File]Wants
+	size    *unix.Winsize
+}
+
+// Wants says which bytes an attached client asks for.
+type Wants struct{ Stdin, Stdout, Stderr bool }
+
+// NewHub makes one for a container's first and all later processes. log may be nil.
+func NewHub(interactive, tty bool, log Log) *Hub {
+	return &Hub{interactive: interactive, tty: tty, log: log, clients: map[*os.File]Wants{}}
+}
+
+// Open makes what the next process gets. Its output pipes are open for reading on its own side, too: it is not killed by
+// SIGPIPE when the monitor is.
+func (h *Hub) Open() error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	h.close = append(h.close, null)
+	h.child = [3]*os.File{null, null, null}
+	if h.tty {
+		return nil
+	}
+	if h.interactive {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		h.child[0], h.close = r, append(h.close, r)
+		h.mu.Lock()
+		h.input = w
+		h.mu.Unlock()
+	}
+	for i := range h.outs {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		both, err := unix.Open("/proc/self/fd/"+strconv.Itoa(int(w.Fd())), unix.O_RDWR|unix.O_CLOEXEC, 0)
+		w.Close()
+		if err != nil {
+			r.Close()
+			return os.NewSyscallError("open", err)
+		}
+		h.outs[i], h.child[i+1] = r, os.NewFile(uintptr(both), "output")
+		h.close = append(h.close, h.child[i+1])
+	}
+	return nil
+}
+
+// Files are the child's descriptors.
+func (h *Hub) Files() [3]*os.File { return h.child }
+
+// Started closes what the child now has.
+func (h *Hub) Started() {
+	for _, f := range h.close {
+		f.Close()
+	}
+	h.close = nil
+}
+
+// Attach takes the terminal's master from the child.
+func (h *Hub) Attach(master *os.File) error {
+	f, err := Pollable(master)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.input, h.outs[0] = f, f
+	setSize(f, h.size)
+	return nil
+}
+
+// Pollable is f in the care of the runtime's poller: a reader of it costs no thread.
+func Pollable(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	f.Close()
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// setSize sets the size of a terminal. Fd would take the file from the poller.
+func setSize(f *os.File, size *unix.Winsize) {
+	if f == nil || size == nil {
+		return
+	}
+	if conn, err := f.SyscallConn(); err == nil {
+		conn.Control(func(fd uintptr) { unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
+	}
+}
+
+// Pump starts the copying.
+func (h *Hub) Pump() {
+	for i, f := range h.outs {
+		if f != nil {
+			h.out.Add(1)
+			go h.copy(i+1, f)
+		}
+	}
+}
+
+func (h *Hub) copy(stream int, from *os.File) {
+	defer h.out.Done()
+	buf := make([]byte, 8<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if h.log != nil {
+				h.log.Write(stream, buf[:n])
+			}
+			h.tell(stream, buf[:n])
+		}
+		if err != nil {
+			break
+		}
+	}
+	from.Close()
+}
+
+// patience is how long a client may take to read what was written; until then the container waits with it, as it would for a
+// slow terminal.
+const patience = 10 * time.Second
+
+// tell sends bytes to all clients that want them.
+func (h *Hub) tell(stream int, b []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c, wants := range h.clients {
+		if stream == 1 && !wants.Stdout || stream == 2 && !wants.Stderr {
+			continue
+		}
+		c.SetWriteDeadline(time.Now().Add(patience))
+		if writeFrame(c, byte('0'+stream), b) != nil {
+			h.drop(c)
+		}
+	}
+}
+
+func (h *Hub) drop(c *os.File) {
+	delete(h.clients, c)
+	c.Close()
+}
+
+// Join lets a client have all that is written from now on.
+func (h *Hub) Join(c *os.File, wants Wants) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients[c] = wants
+}
+
+// Serve carries the frames of a client that joined until it goes. detached tells whether it said so.
+func (h *Hub) Serve(c *os.File) (detached bool) {
+	h.mu.Lock()
+	wants := h.clients[c]
+	h.mu.Unlock()
+	detached = h.listen(c, wants)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(c)
+	return detached
+}
+
+func (h *Hub) listen(c *os.File, wants Wants) bool {
+	buf := make([]byte, maxFrame)
+	for {
+		kind, b, err := readFrame(c, buf)
+		switch {
+		case err != nil:
+			return false
+		case kind == frameDetach:
+			return true
+		case kind == frameSize && len(b) == 4:
+			h.resize(&unix.Winsize{Row: binary.LittleEndian.Uint16(b), Col: binary.LittleEndian.Uint16(b[2:])})
+		case kind == frameInput && wants.Stdin:
+			h.typed(b)
+		case kind == frameEnd && wants.Stdin:
+			h.endInput()
+		}
+	}
+}
+
+func (h *Hub) resize(size *unix.Winsize) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.size = size; h.tty {
+		setSize(h.input, size)
+	}
+}
+
+func (h *Hub) typed(b []byte) {
+	h.mu.Lock()
+	in := h.input
+	h.mu.Unlock()
+	if in != nil {
+		in.Write(b)
+	}
+}
+
+// endInput tells the program that no more is typed.
+func (h *Hub) endInput() {
+	if h.tty {
+		h.typed([]byte{4}) // VEOF
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.input != nil {
+		h.input.Close()
+		h.input = nil
+	}
+}
+
+// Drain waits until all that the program wrote has arrived, but not for what others hold open.
+func (h *Hub) Drain() {
+	done := make(chan struct{})
+	go func() { h.out.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+		// A process that left the container (--pid=host) may hold the pipe.
+		for _, f := range h.outs {
+			if f != nil {
+				f.SetReadDeadline(time.Now())
+			}
+		}
+		<-done
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.input != nil {
+		h.input.Close()
+		h.input = nil
+	}
+	h.outs = [2]*os.File{}
+}
+
+// End tells the clients the exit code and lets them go.
+func (h *Hub) End(code int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.clients {
+		c.SetWriteDeadline(time.Now().Add(patience))
+		writeFrame(c, frameExit, []byte(strconv.Itoa(code)))
+		h.drop(c)
+	}
+}
+
+// The frames of a connection: a letter, the length as two bytes, the content. '1' and '2' are output.
+const (
+	frameInput  = 'i'
+	frameEnd    = 'e' // of the input
+	frameSize   = 'w' // rows and columns
+	frameDetach = 'd'
+	frameExit   = 'x' // the exit code in decimal: the last one
+
+	maxFrame = 8 << 10
+)
+
+func writeFrame(w io.Writer, kind byte, b []byte) error {
+	head := [3]byte{kind, byte(len(b)), byte(len(b) >> 8)}
+	_, err := w.Write(append(head[:], b...))
+	return err
+}
+
+func readFrame(r io.Reader, buf []byte) (kind byte, b []byte, err error) {
+	var head [3]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := int(binary.LittleEndian.Uint16(head[1:]))
+	if n > len(buf) {
+		return 0, nil, io.ErrShortBuffer
+	}
+	_, err = io.ReadFull(r, buf[:n])
+	return head[0], buf[:n], err
+}

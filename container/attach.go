@@ -47,18 +47,16 @@ func parseAttachWord(s string) (w stdio.Wants) {
 	return w
 }
 
-// listen makes the socket and serves who comes.
-func (m *monitor) listen() (*os.File, error) {
-	socket, err := sys.Listen(filepath.Join(m.dir.Dir, attachSocket))
+// serveAll serves whoever connects.
+func (w *watcher) serveAll() {
+	socket, err := stdio.Pollable(w.Socket)
 	if err != nil {
-		return nil, err
+		return
 	}
-	if socket, err = stdio.Pollable(socket); err != nil {
-		return nil, err
-	}
+	w.Socket = socket
 	conn, err := socket.SyscallConn()
 	if err != nil {
-		return nil, err
+		return
 	}
 	go func() {
 		for {
@@ -71,15 +69,14 @@ func (m *monitor) listen() (*os.File, error) {
 				return // closed
 			}
 			if fd >= 0 {
-				go m.serve(os.NewFile(uintptr(fd), "client"))
+				go w.serve(os.NewFile(uintptr(fd), "client"))
 			}
 		}
 	}()
-	return socket, nil
 }
 
 // serve reads the first word of a connection.
-func (m *monitor) serve(c *os.File) {
+func (w *watcher) serve(c *os.File) {
 	c.SetReadDeadline(time.Now().Add(time.Second))
 	var word []byte
 	for b := make([]byte, 1); len(word) < 64; word = append(word, b[0]) {
@@ -92,24 +89,8 @@ func (m *monitor) serve(c *os.File) {
 		}
 	}
 	c.SetReadDeadline(time.Time{})
-	m.hub.Join(c, parseAttachWord(string(word)))
-	m.hub.Serve(c)
-}
-
-// firstClient is the one that started the container and sees its first byte.
-func (m *monitor) firstClient(word string) error {
-	c, err := stdio.Pollable(os.NewFile(clientFd, "client"))
-	if err != nil {
-		return err
-	}
-	m.hub.Join(c, parseAttachWord(word))
-	go func() {
-		detached := m.hub.Serve(c)
-		if !detached && strings.Contains(word, tied) && m.proc != nil {
-			m.proc.Kill()
-		}
-	}()
-	return nil
+	w.hub.Join(c, parseAttachWord(string(word)))
+	w.hub.Serve(c)
 }
 
 // AttachRequest is `rl attach` or `rl start --attach`.

@@ -144,12 +144,12 @@ func (r *run) launchExec(req *ExecRequest) error {
 }
 
 func (r *run) stayExec() (int, error) {
-	r.io.Pump()
+	r.front.Pump()
 	status, err := r.proc.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for process: %w", err)
 	}
-	r.io.Drain()
+	r.front.Drain()
 	return exitCode(status), nil
 }
 

@@ -37,7 +37,12 @@ func RunDetached(req Request) (id string, err error) {
 		return "", err
 	}
 	defer r.dir.Close()
-	return r.id, handOver(r.dir, nil, "")
+	if err := handOver(r.dir, nil, ""); err != nil {
+		return "", err
+	}
+	r.collected = make(chan struct{})
+	r.collect()
+	return r.id, nil
 }
 
 // StartRequest is `rl start`.
@@ -127,7 +132,9 @@ func end(s *storage.State, sig syscall.Signal, seconds int) error {
 	if p.Ended(milliseconds) {
 		return nil
 	}
-	fmt.Fprintf(os.Stderr, "rl: note: container %s did not end by %s within %d seconds: it is killed\n", s.Name, unix.SignalName(sig), seconds)
+	if seconds > 0 {
+		fmt.Fprintf(os.Stderr, "rl: note: container %s did not end by %s within %d seconds: it is killed\n", s.Name, unix.SignalName(sig), seconds)
+	}
 	if err := p.Kill(); err != nil {
 		return err
 	}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,11 +24,13 @@ import (
 	"github.com/rl-containers/rl/sys"
 )
 
-// MonitorName is the role of rl that stays with a detached container, as argv[0].
+// MonitorName is the role of rl that stays with a detached container, as argv[0]. It is one process with two programs, so that
+// the memory of a start does not stay: one starts the container and executes the other, which watches it, and executes the first
+// again for a restart. Children, descriptors and the lock outlast execve(2).
 const MonitorName = "rl-monitor"
 
-// The monitor's descriptors beside the standard ones: the container's directory with its lock, the socket on which the start is
-// reported, and, when the caller watches from the first byte on, its connection.
+// The starting program's descriptors beside the standard ones: the container's directory with its lock, the socket on which the
+// start is reported, and, when the caller watches from the first byte on, its connection.
 const (
 	lockFd = 3 + iota
 	reportFd
@@ -36,7 +38,7 @@ const (
 )
 
 // handOver starts the monitor of a container, which takes its lock over, and waits for the start of the program. With client, the
-// far end of a connection, the caller is attached to it from its first byte on.
+// far end of a connection, the caller is attached to it from its first byte on as word says.
 func handOver(dir *storage.Container, client *os.File, word string) error {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
@@ -98,49 +100,60 @@ func report(to *os.File, err error) error {
 	return err
 }
 
-// monitor is the rl that stays with a detached container.
-type monitor struct {
+// starter is the starting program.
+type starter struct {
 	*run
-	hub *stdio.Hub
-	// asked: the machine or the session goes down.
-	asked atomic.Bool
-	delay time.Duration // before the next start
+	ends *stdio.Ends
+	next handle // of the watching program
 }
 
-// Monitor is the role rl-monitor, from the start of a container to its end. Who started it is told of a failure.
+// Monitor is the role rl-monitor. It returns only when all is over.
 func Monitor() int {
-	// The network's helper dies with this thread.
+	// The network's helper dies with this thread; execve is its own.
 	runtime.LockOSThread()
 	if err := sys.SealFds(lockFd); err != nil {
 		return 125
 	}
-	to := os.NewFile(reportFd, "report")
-	m, err := adopt(os.NewFile(lockFd, "container"))
+	dir, err := storage.Adopt(os.NewFile(lockFd, "container"))
 	if err != nil {
-		report(to, err)
 		return 125
 	}
-	code, err := m.live(to)
-	m.cleanUp(code, err)
-	m.hub.End(code)
-	return 0
+	if len(os.Args) > 2 && strings.HasPrefix(os.Args[2], "{") {
+		return watch(dir, os.Args[2])
+	}
+	to := os.NewFile(reportFd, "report")
+	s, err := adopt(dir)
+	if err == nil {
+		err = s.first()
+	}
+	gone := report(to, err)
+	switch {
+	case err != nil && s == nil:
+	case err != nil:
+		s.cleanUp(0, err)
+	case gone != nil:
+		// Nobody learns of the container: it is taken back.
+		s.proc.Kill()
+		status, err := s.proc.Wait()
+		s.cleanUp(exitCode(status), err)
+	default:
+		quiet()
+		s.goOn()
+	}
+	return 125
 }
 
 // adopt reads what is to be started.
-func adopt(lock *os.File) (*monitor, error) {
-	dir, err := storage.Adopt(lock)
-	if err != nil {
-		return nil, err
-	}
+func adopt(dir *storage.Container) (*starter, error) {
 	c, err := ReadConfig(dir.Dir)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Request: c.Request, image: &c.Image, spec: c.Spec, id: filepath.Base(dir.Dir), dir: dir, running: make(chan struct{})}
 	rec, err := storage.ReadRecord(dir.Dir)
 	if err != nil {
 		return nil, err
 	}
+	r := &run{Request: c.Request, image: &c.Image, spec: c.Spec, id: filepath.Base(dir.Dir), dir: dir, running: make(chan struct{})}
 	r.Name, r.Restart = rec.Name, rec.Restart
 	if r.store, err = storage.Open(); err != nil {
 		return nil, err
@@ -151,70 +164,70 @@ func adopt(lock *os.File) (*monitor, error) {
 	if r.ports, err = slirp.ParsePorts(r.Ports); err != nil {
 		return nil, err
 	}
-	if r.ids, err = idmap.Mine(r.Options.Userns); err != nil {
-		return nil, err
-	}
-	m := &monitor{run: r, hub: stdio.NewHub(r.Options.Interactive, r.Options.TTY, r.log)}
-	r.io = m.hub
-	return m, nil
+	r.ids, err = idmap.Mine(r.Options.Userns)
+	return &starter{run: r}, err
 }
 
-// live carries the container over all its lives. Whoever asked for the first is told how it began.
-func (m *monitor) live(to *os.File) (code int, err error) {
-	m.dir.ForgetStop()
+// first is the start that somebody asked for.
+func (s *starter) first() error {
+	s.dir.ForgetStop()
 	if len(os.Args) > 2 {
-		if err := m.firstClient(os.Args[2]); err != nil {
-			return 0, err
-		}
+		s.next.Clients = []clientHandle{{Fd: clientFd, Word: os.Args[2]}}
 	}
-	socket, err := m.listen()
+	socket, err := sys.Listen(filepath.Join(s.dir.Dir, attachSocket))
 	if err != nil {
-		report(to, err)
-		return 0, err
+		return err
 	}
-	defer socket.Close()
-	m.catch()
-	err = m.begin()
-	if gone := report(to, err); err != nil {
-		return 0, err
-	} else if gone != nil {
-		// Nobody learns the container's name: it is taken back.
-		m.proc.Kill()
-		m.Remove = m.Remove || m.first()
-	}
-	quiet()
-	for {
-		m.slim()
-		if code, err = m.stay(); err != nil || !m.again(code) {
-			return code, err
-		}
-		if err = m.begin(); err != nil {
-			return code, err
-		}
-	}
+	s.next.Socket = socket
+	return s.begin()
 }
 
-// first: the container was made by this start.
-func (m *monitor) first() bool { return m.life.Restarts == 0 && m.Detached }
+// begin is one start.
+func (s *starter) begin() (err error) {
+	if err := s.makePlan(); err != nil {
+		return err
+	}
+	if s.ends, err = stdio.OpenEnds(s.Options.Interactive, s.Options.TTY); err != nil {
+		return err
+	}
+	s.io = s.ends
+	return s.start()
+}
 
-// begin is one start. The spec and the plan are of no use after it.
-func (m *monitor) begin() error {
-	if m.spec == nil {
-		c, err := ReadConfig(m.dir.Dir)
-		if err != nil {
-			return err
-		}
-		m.spec = c.Spec
+// goOn executes the watching program.
+func (s *starter) goOn() {
+	h := &s.next
+	h.Pid, h.TTY, h.Userns, h.Remove, h.StopSignal, h.StopTimeout = s.proc.Pid, s.Options.TTY, s.Options.Userns, s.Remove, s.spec.StopSignal, s.StopTimeout
+	h.In, h.Out, h.Err, h.Listener = sys.Keep(s.ends.In), sys.Keep(s.ends.Out), sys.Keep(s.ends.Err), sys.Keep(h.Socket)
+	h.Net = s.net.HandOver(s.dir.Dir)
+	if s.fuse != nil {
+		h.Fuse = s.fuse.Pid
 	}
-	if err := m.makePlan(); err != nil {
-		return err
+	for _, c := range h.Clients {
+		unix.FcntlInt(uintptr(c.Fd), unix.F_SETFD, 0)
 	}
-	if err := m.hub.Open(); err != nil {
-		return err
+	s.become(h)
+}
+
+// become executes rl again, in this process.
+func (r *run) become(h *handle) {
+	b, err := json.Marshal(h)
+	if err == nil {
+		unix.FcntlInt(lockFd, unix.F_SETFD, 0)
+		err = syscall.Exec("/proc/self/exe", []string{MonitorName, r.id, string(b)}, monitorEnv(h))
 	}
-	m.going.Store(false)
-	m.running = make(chan struct{})
-	return m.start()
+	r.cleanUp(0, fmt.Errorf("monitor container: %w", err))
+}
+
+// oneP keeps the Go runtime of the watching program small: fewer caches and threads.
+const oneP = "GOMAXPROCS=1"
+
+func monitorEnv(h *handle) []string {
+	env := slices.DeleteFunc(os.Environ(), func(e string) bool { return e == oneP })
+	if !h.Again {
+		env = append(env, oneP)
+	}
+	return env
 }
 
 // quiet lets go of the caller's standard error: a pipe that the caller's caller reads to its end must have one.
@@ -225,67 +238,10 @@ func quiet() {
 	}
 }
 
-// again writes down an end and waits for the next start, if the restart policy wants one.
-func (m *monitor) again(code int) bool {
-	lived := time.Since(m.life.Started)
-	if rec, err := storage.ReadRecord(m.dir.Dir); err == nil {
-		m.Name, m.Restart = rec.Name, rec.Restart // rename, update
-	}
-	if !m.wants(code) {
-		return false
-	}
-	m.release()
-	m.died(code, nil)
-	m.life.Restarts++
-	m.life.Restarting = true
-	m.dir.WriteLife(&m.life)
-	return m.backOff(lived)
-}
-
-// wants is the restart policy.
-func (m *monitor) wants(code int) bool {
-	kind, times, _ := restartPolicy(m.Restart)
-	if m.asked.Load() || m.dir.StopAsked() {
-		return false
-	}
-	switch kind {
-	case "always", "unless-stopped":
-		return true
-	case "on-failure":
-		return code != 0 && (times == 0 || m.life.Restarts < times)
-	}
-	return false
-}
-
-// backOff waits longer for each life that was short: docker's 100 ms, doubled, up to a minute. It is false when the end was asked
-// for meanwhile.
-func (m *monitor) backOff(lived time.Duration) bool {
+// backOff is how long the next start waits after a life that was short: docker's 100 ms, doubled, up to a minute.
+func backOff(before, lived time.Duration) time.Duration {
 	if lived > 10*time.Second {
-		m.delay = 0
+		before = 0
 	}
-	m.delay = min(max(2*m.delay, 100*time.Millisecond), time.Minute)
-	for until := time.Now().Add(m.delay); time.Now().Before(until); {
-		time.Sleep(min(100*time.Millisecond, time.Until(until)))
-		if m.asked.Load() || m.dir.StopAsked() {
-			return false
-		}
-	}
-	return true
-}
-
-// catch ends the container in order when the monitor is asked to end: at logout or when the machine goes down.
-func (m *monitor) catch() {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM)
-	stop, timeout := signalOf(m.spec.StopSignal), m.StopTimeout
-	go func() {
-		for range signals {
-			m.asked.Store(true)
-			if m.proc != nil {
-				m.proc.Signal(stop)
-				time.AfterFunc(time.Duration(timeout)*time.Second, func() { m.proc.Kill() })
-			}
-		}
-	}()
+	return min(max(2*before, 100*time.Millisecond), time.Minute)
 }

@@ -100,8 +100,6 @@ type streams interface {
 	Files() [3]*os.File
 	Started()
 	Attach(master *os.File) error
-	Pump()
-	Drain()
 }
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
@@ -320,6 +318,7 @@ func (r *run) record() *storage.Record {
 
 // start starts the program, by the next rung of the root file system where the first is refused.
 func (r *run) start() error {
+	r.plan.Process.Detached = r.front == nil
 	if r.Rootfs == "" {
 		r.plan.Root.Dir = r.dir.Dir
 		if err := r.reuse(); err != nil {
@@ -452,12 +451,10 @@ func (r *run) born() error {
 
 // stay passes signals and bytes until the program ends.
 func (r *run) stay() (int, error) {
-	r.io.Pump()
+	r.front.Pump()
 	r.collected = make(chan struct{})
 	go r.collect()
-	if r.front != nil {
-		go watchReader(r)
-	}
+	go watchReader(r)
 	if r.net != nil {
 		go r.watchNetwork(r.net)
 	}
@@ -465,7 +462,7 @@ func (r *run) stay() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
-	r.io.Drain()
+	r.front.Drain()
 	if r.brokenPipe.Load() {
 		return 128 + int(syscall.SIGPIPE), nil
 	}

@@ -10,8 +10,7 @@ import (
 )
 
 // slim gives back the memory that only the start needed: there may be hundreds of monitors, and each waits for months.
-func (m *monitor) slim() {
-	m.spec, m.plan = nil, nil
+func slim() {
 	debug.FreeOSMemory()
 	dropPages()
 }

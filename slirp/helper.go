@@ -27,6 +27,7 @@ type Helper struct {
 	alive *os.File // slirp4netns ends when this is closed, by us or by our death
 	ready *os.File
 	words tail // the last of its standard error
+	said  *os.File
 	gone  chan struct{}
 	done  chan error
 	// closing is set when the helper's death is wanted.
@@ -128,6 +129,7 @@ func (h *Helper) launch(pid int, runDir string) (err error) {
 	if err != nil {
 		return err
 	}
+	h.said = errR
 	go h.watch(errR)
 	return nil
 }
@@ -170,7 +172,7 @@ func (h *Helper) watch(stderr *os.File) {
 		io.Copy(&h.words, stderr)
 		close(read)
 	}()
-	status, err := h.proc.Wait()
+	status, err := h.proc.WaitIdle()
 	// A process that the helper left behind may hold the pipe open.
 	stderr.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	<-read

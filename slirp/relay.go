@@ -38,9 +38,13 @@ func newRelay(front netip.AddrPort, from netip.Addr, to netip.AddrPort) (*relay,
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{front: fd, from: from, to: to}
+	return startRelay(fd, from, to)
+}
+
+func startRelay(front int, from netip.Addr, to netip.AddrPort) (r *relay, err error) {
+	r = &relay{front: front, from: from, to: to}
 	if r.stopped, r.stop, err = os.Pipe(); err != nil {
-		unix.Close(fd)
+		unix.Close(front)
 		return nil, err
 	}
 	go r.run()

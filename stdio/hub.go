@@ -16,90 +16,97 @@ type Log interface {
 	Write(stream int, b []byte)
 }
 
-// Hub carries the bytes of a container that is tied to nobody's terminal: to its log, and to and from those that attach.
+// Ends are the near ends of the pipes, or the terminal, of a container that is tied to nobody's terminal: they are made for its
+// start, and handed over to the Hub that serves them.
+type Ends struct {
+	child [3]*os.File
+	close []*os.File
+	// In, Out and Err are ours; In is nil without -i, Out the terminal's master with -t.
+	In, Out, Err *os.File
+}
+
+// OpenEnds makes what a process gets. Its output pipes are open for reading on its own side, too: it is not killed by SIGPIPE when
+// the monitor is.
+func OpenEnds(interactive, tty bool) (*Ends, error) {
+	e := &Ends{}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	e.close = append(e.close, null)
+	e.child = [3]*os.File{null, null, null}
+	if tty {
+		return e, nil
+	}
+	if interactive {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		e.child[0], e.In, e.close = r, w, append(e.close, r)
+	}
+	for i, out := range []**os.File{&e.Out, &e.Err} {
+		if *out, e.child[i+1], err = outputPipe(); err != nil {
+			return nil, err
+		}
+		e.close = append(e.close, e.child[i+1])
+	}
+	return e, nil
+}
+
+func outputPipe() (ours, both *os.File, err error) {
+	ours, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer w.Close()
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(int(w.Fd())), unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		ours.Close()
+		return nil, nil, os.NewSyscallError("open", err)
+	}
+	return ours, os.NewFile(uintptr(fd), "output"), nil
+}
+
+// Files are the child's descriptors.
+func (e *Ends) Files() [3]*os.File { return e.child }
+
+// Started closes what the child now has.
+func (e *Ends) Started() {
+	for _, f := range e.close {
+		f.Close()
+	}
+	e.close = nil
+}
+
+// Attach takes the terminal's master from the child.
+func (e *Ends) Attach(master *os.File) (err error) {
+	e.Out, err = Pollable(master)
+	return err
+}
+
+// Hub carries the bytes between a container's Ends and its log and those that attach.
 type Hub struct {
-	interactive, tty bool
-	log              Log
-	child            [3]*os.File
-	close            []*os.File
-	outs             [2]*os.File
-	out              sync.WaitGroup
+	tty  bool
+	log  Log
+	outs [2]*os.File
+	out  sync.WaitGroup
 
 	mu      sync.Mutex
 	input   *os.File // the container's standard input, or the terminal's master
 	clients map[*os.File]Wants
-	size    *unix.Winsize
 }
 
 // Wants says which bytes an attached client asks for.
 type Wants struct{ Stdin, Stdout, Stderr bool }
 
-// NewHub makes one for a container's first and all later processes. log may be nil.
-func NewHub(interactive, tty bool, log Log) *Hub {
-	return &Hub{interactive: interactive, tty: tty, log: log, clients: map[*os.File]Wants{}}
-}
-
-// Open makes what the next process gets. Its output pipes are open for reading on its own side, too: it is not killed by
-// SIGPIPE when the monitor is.
-func (h *Hub) Open() error {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
+// NewHub serves in, out and err, any of which may be nil; with tty out is the terminal's master. log may be nil.
+func NewHub(in, out, err *os.File, tty bool, log Log) *Hub {
+	h := &Hub{tty: tty, log: log, outs: [2]*os.File{out, err}, input: in, clients: map[*os.File]Wants{}}
+	if tty {
+		h.input = out
 	}
-	h.close = append(h.close, null)
-	h.child = [3]*os.File{null, null, null}
-	if h.tty {
-		return nil
-	}
-	if h.interactive {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return err
-		}
-		h.child[0], h.close = r, append(h.close, r)
-		h.mu.Lock()
-		h.input = w
-		h.mu.Unlock()
-	}
-	for i := range h.outs {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return err
-		}
-		both, err := unix.Open("/proc/self/fd/"+strconv.Itoa(int(w.Fd())), unix.O_RDWR|unix.O_CLOEXEC, 0)
-		w.Close()
-		if err != nil {
-			r.Close()
-			return os.NewSyscallError("open", err)
-		}
-		h.outs[i], h.child[i+1] = r, os.NewFile(uintptr(both), "output")
-		h.close = append(h.close, h.child[i+1])
-	}
-	return nil
-}
-
-// Files are the child's descriptors.
-func (h *Hub) Files() [3]*os.File { return h.child }
-
-// Started closes what the child now has.
-func (h *Hub) Started() {
-	for _, f := range h.close {
-		f.Close()
-	}
-	h.close = nil
-}
-
-// Attach takes the terminal's master from the child.
-func (h *Hub) Attach(master *os.File) error {
-	f, err := Pollable(master)
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.input, h.outs[0] = f, f
-	setSize(f, h.size)
-	return nil
+	return h
 }
 
 // Pollable is f in the care of the runtime's poller: a reader of it costs no thread.
@@ -117,7 +124,7 @@ func Pollable(f *os.File) (*os.File, error) {
 
 // setSize sets the size of a terminal. Fd would take the file from the poller.
 func setSize(f *os.File, size *unix.Winsize) {
-	if f == nil || size == nil {
+	if f == nil {
 		return
 	}
 	if conn, err := f.SyscallConn(); err == nil {
@@ -218,7 +225,7 @@ func (h *Hub) listen(c *os.File, wants Wants) bool {
 func (h *Hub) resize(size *unix.Winsize) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.size = size; h.tty {
+	if h.tty {
 		setSize(h.input, size)
 	}
 }

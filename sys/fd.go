@@ -14,6 +14,21 @@ func SealFds(first uint) error {
 	return os.NewSyscallError("close_range", unix.CloseRange(first, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC))
 }
 
+// Keep lets the next program of this process have f, and returns its number there; -1 for nil.
+func Keep(f *os.File) int {
+	if f == nil {
+		return -1
+	}
+	fd := -1
+	if conn, err := f.SyscallConn(); err == nil {
+		conn.Control(func(n uintptr) {
+			unix.FcntlInt(n, unix.F_SETFD, 0)
+			fd = int(n)
+		})
+	}
+	return fd
+}
+
 // Inherited counts the descriptors from 3 on that are open, up to the first gap.
 func Inherited() int {
 	n := 0

@@ -45,6 +45,15 @@ func FindProcess(pid int, start uint64) (*Process, error) {
 	return &Process{pid, fd}, nil
 }
 
+// Child is a process that this one, or the program that it executed before, has started and not waited for.
+func Child(pid int) (*Process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_open", err)
+	}
+	return &Process{pid, fd}, nil
+}
+
 // Close lets go of the process, which lives on.
 func (p *Process) Close() { unix.Close(p.pidfd) }
 
@@ -82,6 +91,19 @@ func (p *Process) Wait() (syscall.WaitStatus, error) {
 			return status, os.NewSyscallError("wait4", err)
 		}
 	}
+}
+
+// WaitIdle is Wait that costs no thread: the runtime's poller watches the pidfd.
+func (p *Process) WaitIdle() (syscall.WaitStatus, error) {
+	if fd, err := unix.FcntlInt(uintptr(p.pidfd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		unix.SetNonblock(fd, true) // by which package os knows that it can be polled
+		f := os.NewFile(uintptr(fd), "pidfd")
+		defer f.Close()
+		if conn, err := f.SyscallConn(); err == nil {
+			conn.Read(func(uintptr) bool { return p.Ended(0) })
+		}
+	}
+	return p.Wait()
 }
 
 // Describe is how a process ended, in words.

@@ -1,0 +1,214 @@
+package container
+
+import (
+	"encoding/json"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/slirp"
+	"github.com/rl-containers/rl/stdio"
+	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
+)
+
+// handle is what the monitor's programs tell each other of a running container, as an argument. Numbers are descriptors, -1 is none.
+type handle struct {
+	Pid          int
+	In, Out, Err int
+	Listener     int
+	Clients      []clientHandle `json:",omitempty"`
+	Net          *slirp.Handle  `json:",omitempty"`
+	Fuse         int            `json:",omitempty"`
+	TTY          bool           `json:",omitempty"`
+	Remove       bool           `json:",omitempty"`
+	Userns       string         `json:",omitempty"`
+	StopSignal   string         `json:",omitempty"`
+	StopTimeout  int
+	Delay        time.Duration `json:",omitempty"` // before the last start
+	// Again: the container is to be started, not watched.
+	Again bool `json:",omitempty"`
+	// Socket is Listener as a file.
+	Socket *os.File `json:"-"`
+}
+
+type clientHandle struct {
+	Fd   int
+	Word string
+}
+
+// watcher is the watching program. It is small: there may be hundreds, and each waits for months.
+type watcher struct {
+	*handle
+	dir  *storage.Container
+	proc *sys.Process
+	net  *slirp.Helper
+	hub  *stdio.Hub
+	// asked: the machine or the session goes down.
+	asked atomic.Bool
+}
+
+// watch goes on with what a handle names.
+func watch(dir *storage.Container, word string) int {
+	h := &handle{}
+	if err := json.Unmarshal([]byte(word), h); err != nil {
+		return 125
+	}
+	h.Socket = file(h.Listener, "attach")
+	if h.Again {
+		return restart(dir, h)
+	}
+	w := &watcher{handle: h, dir: dir}
+	code, err := w.live()
+	w.end(code, err)
+	return 0
+}
+
+func file(fd int, name string) *os.File {
+	if fd < 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), name)
+}
+
+// live serves the container until it ends.
+func (w *watcher) live() (code int, err error) {
+	if w.proc, err = sys.Child(w.Pid); err != nil {
+		return 0, err
+	}
+	if w.net, err = w.Net.TakeOver(); err != nil {
+		return 0, err
+	}
+	w.catch()
+	w.hub = stdio.NewHub(file(w.In, "in"), file(w.Out, "out"), file(w.Err, "err"), w.TTY, nil)
+	for _, c := range w.Clients {
+		w.firstClient(c)
+	}
+	w.serveAll()
+	w.hub.Pump()
+	slim()
+	status, err := w.proc.WaitIdle()
+	if err != nil {
+		return 0, err
+	}
+	w.hub.Drain()
+	return exitCode(status), nil
+}
+
+// end writes down the end, and starts the container again if its policy wants that.
+func (w *watcher) end(code int, err error) {
+	w.net.Close()
+	if w.Fuse > 0 {
+		if fuse, err := sys.Child(w.Fuse); err == nil {
+			fuse.Kill()
+			fuse.Wait()
+		}
+	}
+	life, lost := storage.ReadLife(w.dir.Dir)
+	if lost != nil {
+		life = &storage.Life{}
+	}
+	life.ExitCode, life.Finished = code, time.Now()
+	if err != nil {
+		life.Error = err.Error()
+	}
+	r := &run{Request: Request{Remove: w.Remove}, id: os.Args[1], dir: w.dir}
+	if w.wants(life) {
+		w.again(r, life)
+	}
+	if w.Remove {
+		r.ids, _ = idmap.Mine(w.Userns)
+		r.discard()
+	} else {
+		w.dir.WriteLife(life)
+		w.dir.Close()
+	}
+	if w.hub != nil {
+		w.hub.End(code)
+	}
+}
+
+// wants is the restart policy, as it is by now.
+func (w *watcher) wants(life *storage.Life) bool {
+	rec, err := storage.ReadRecord(w.dir.Dir)
+	if err != nil || w.asked.Load() || w.dir.StopAsked() {
+		return false
+	}
+	switch kind, times, _ := restartPolicy(rec.Restart); kind {
+	case "always", "unless-stopped":
+		return true
+	case "on-failure":
+		return life.ExitCode != 0 && (times == 0 || life.Restarts < times)
+	}
+	return false
+}
+
+// again waits and executes the starting program. It returns when the end was asked for meanwhile.
+func (w *watcher) again(r *run, life *storage.Life) {
+	life.Restarting = true
+	life.Restarts++
+	w.dir.WriteLife(life)
+	w.hub.End(life.ExitCode)
+	delay := backOff(w.Delay, time.Since(life.Started))
+	for until := time.Now().Add(delay); time.Now().Before(until); {
+		time.Sleep(min(100*time.Millisecond, time.Until(until)))
+		if w.asked.Load() || w.dir.StopAsked() {
+			life.Restarting = false
+			return
+		}
+	}
+	next := *w.handle
+	next.Again, next.Delay, next.Clients, next.Net, next.Fuse = true, delay, nil, nil, 0
+	next.Listener = sys.Keep(w.Socket)
+	r.become(&next)
+}
+
+// restart is the starting program, without anybody to be told.
+func restart(dir *storage.Container, h *handle) int {
+	s, err := adopt(dir)
+	if err != nil {
+		return 125
+	}
+	if life, err := storage.ReadLife(dir.Dir); err == nil {
+		s.life.Restarts = life.Restarts
+	}
+	s.next = handle{Socket: h.Socket, Delay: h.Delay}
+	if err := s.begin(); err != nil {
+		s.cleanUp(0, err)
+		return 125
+	}
+	s.goOn()
+	return 125
+}
+
+// catch ends the container in order when the monitor is asked to end: at logout, or when the machine goes down.
+func (w *watcher) catch() {
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM)
+	go func() {
+		for range signals {
+			w.asked.Store(true)
+			w.proc.Signal(signalOf(w.StopSignal))
+			time.AfterFunc(time.Duration(w.StopTimeout)*time.Second, func() { w.proc.Kill() })
+		}
+	}()
+}
+
+// firstClient is the one that started the container and sees its first byte.
+func (w *watcher) firstClient(c clientHandle) {
+	f, err := stdio.Pollable(file(c.Fd, "client"))
+	if err != nil {
+		return
+	}
+	w.hub.Join(f, parseAttachWord(c.Word))
+	go func() {
+		if detached := w.hub.Serve(f); !detached && strings.Contains(c.Word, tied) {
+			w.proc.Kill()
+		}
+	}()
+}

@@ -24,9 +24,9 @@ type words struct {
 	model *kong.Application
 }
 
-// tree reads the flags of all verbs: the one source of help, completion and man pages.
+// tree reads the flags of all verbs, those of groups too: the one source of help, completion and man pages.
 func tree() ([]words, error) {
-	all := commands()
+	all := leaves(commands())
 	var list []words
 	for i := range all {
 		parser, err := all[i].parser(all[i].command())
@@ -36,6 +36,43 @@ func tree() ([]words, error) {
 		list = append(list, words{&all[i], parser.Model})
 	}
 	return list, nil
+}
+
+// firstWords are what can follow rl, and groups what can follow each of them.
+func firstWords() (names []string, groups []groupWords) {
+	for _, v := range commands() {
+		names = append(names, v.name)
+		if g, ok := v.command().(group); ok {
+			in := groupWords{name: v.name}
+			for _, w := range g {
+				in.words = append(in.words, w.name)
+			}
+			groups = append(groups, in)
+		}
+	}
+	return names, append(groups, groupWords{"oci", ociWords()})
+}
+
+type groupWords struct {
+	name  string
+	words []string
+}
+
+// object is what the first argument names, and the command that lists such: "" for files and all else.
+func (w words) object() string {
+	if len(w.model.Positional) == 0 {
+		return ""
+	}
+	kind, _, _ := strings.Cut(w.model.Positional[0].Name, " ")
+	switch kind {
+	case "image":
+		return "echo tiny; rl images --noheading --format '{{.Repository}}:{{.Tag}}'"
+	case "container":
+		return "rl ps -aq"
+	case "volume":
+		return "rl volume ls -q"
+	}
+	return ""
 }
 
 // flags are "--name" and "-n", sorted.
@@ -71,29 +108,35 @@ func (c *CompletionCmd) Run() error {
 	return nil
 }
 
-// bash completes verbs, flags, and after them images, containers or files.
+// bash completes verbs, flags, and after them images, containers, volumes or files.
 func bash(list []words) string {
 	var b strings.Builder
-	b.WriteString("# bash completion for rl; bashcompinit makes zsh read it.\n_rl() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words=\n\tCOMPREPLY=()\n\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords='")
-	for i, w := range list {
-		if i > 0 {
-			b.WriteString(" ")
-		}
-		b.WriteString(w.verb.name)
+	names, groups := firstWords()
+	fmt.Fprintf(&b, `# bash completion for rl; bashcompinit makes zsh read it.
+_rl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} at=1 words= w
+	COMPREPLY=()
+	[ "$COMP_CWORD" = 1 ] || case $verb in
+`)
+	for _, g := range groups {
+		fmt.Fprintf(&b, "\t%s) at=2; words='%s' ;;\n", g.name, strings.Join(g.words, " "))
 	}
-	fmt.Fprintf(&b, "'\n\telif [ \"$verb\" = oci ] && [ \"$COMP_CWORD\" = 2 ]; then\n\t\twords='%s'\n\telse\n\t\tcase $verb in\n", ociWords())
+	fmt.Fprintf(&b, `	esac
+	if [ "$COMP_CWORD" = 1 ]; then
+		words='%s'
+	elif [ "$COMP_CWORD" -gt $at ]; then
+		[ $at = 1 ] || verb="$verb ${COMP_WORDS[2]}"
+		words=
+		case "$verb:$cur" in
+`, strings.Join(names, " "))
 	for _, w := range list {
-		fmt.Fprintf(&b, "\t\t%s) words='%s' ;;\n", w.verb.name, strings.Join(w.flags(), " "))
+		fmt.Fprintf(&b, "\t\t'%s:'-*) words='%s' ;;\n", w.verb.name, strings.Join(w.flags(), " "))
+		if o := w.object(); o != "" {
+			fmt.Fprintf(&b, "\t\t'%s:'*) words=$({ %s; } 2>/dev/null) ;;\n", w.verb.name, o)
+		}
 	}
 	b.WriteString(`		esac
-		case $cur in -*) ;; *) words= ;; esac
-		if [ -z "$words" ]; then
-			case $verb in
-			run | rmi) words="tiny $(rl images --noheading --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)" ;;
-			rm) words=$(rl ps -aq 2>/dev/null) ;;
-			esac
-			compopt -o default 2>/dev/null
-		fi
+		compopt -o default 2>/dev/null
 	fi
 	while IFS= read -r w; do COMPREPLY+=("$w"); done < <(compgen -W "$words" -- "$cur")
 }
@@ -103,7 +146,7 @@ complete -F _rl rl
 }
 
 // ociWords are what can follow rl oci.
-func ociWords() string {
+func ociWords() []string {
 	var all []string
 	for _, f := range ociGlobalFlags() {
 		all = append(all, "--"+f.name)
@@ -111,33 +154,52 @@ func ociWords() string {
 	for _, v := range ociVerbs() {
 		all = append(all, v.name)
 	}
-	return strings.Join(all, " ")
+	return all
 }
 
+// fish completes the same. __rl_at asks which words stand before the one that is typed.
 func fish(list []words) string {
 	var b strings.Builder
-	b.WriteString("# fish completion for rl\n")
-	for _, w := range list {
-		fmt.Fprintf(&b, "complete -c rl -n __fish_use_subcommand -f -a %s -d '%s'\n", w.verb.name, quote(w.verb.help))
+	b.WriteString(`# fish completion for rl
+function __rl_at
+	set -l before (commandline -opc)[2..-1]
+	string match -q -- "$argv[1] *" "$before "
+end
+function __rl_after
+	set -l before (commandline -opc)[2..-1]
+	test "$before" = "$argv[1]"
+end
+`)
+	for _, v := range commands() {
+		fmt.Fprintf(&b, "complete -c rl -n '__rl_after \"\"' -f -a %s -d '%s'\n", v.name, quote(v.help))
+	}
+	_, groups := firstWords()
+	for _, g := range groups {
+		fmt.Fprintf(&b, "complete -c rl -n '__rl_after %s' -f -a '%s'\n", g.name, strings.Join(g.words, " "))
 	}
 	for _, w := range list {
 		for _, f := range w.model.Flags {
-			if f.Hidden {
-				continue
-			}
-			fmt.Fprintf(&b, "complete -c rl -n '__fish_seen_subcommand_from %s' -l %s -d '%s'", w.verb.name, f.Name, quote(f.Help))
-			if f.Short != 0 {
-				fmt.Fprintf(&b, " -s %c", f.Short)
-			}
-			if !f.IsBool() {
-				b.WriteString(" -r")
-			}
-			b.WriteString("\n")
+			fishFlag(&b, w.verb.name, f)
+		}
+		if o := w.object(); o != "" {
+			fmt.Fprintf(&b, "complete -c rl -n '__rl_at \"%s\"' -f -a '(begin; %s; end 2>/dev/null)'\n", w.verb.name, quote(o))
 		}
 	}
-	fmt.Fprintf(&b, "complete -c rl -n '__fish_seen_subcommand_from oci' -a '%s'\n", ociWords())
-	b.WriteString("complete -c rl -n '__fish_seen_subcommand_from run rmi' -f -a \"tiny (rl images --noheading --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)\"\ncomplete -c rl -n '__fish_seen_subcommand_from rm' -f -a '(rl ps -aq 2>/dev/null)'\n")
 	return b.String()
+}
+
+func fishFlag(b *strings.Builder, verb string, f *kong.Flag) {
+	if f.Hidden {
+		return
+	}
+	fmt.Fprintf(b, "complete -c rl -n '__rl_at \"%s\"' -l %s -d '%s'", verb, f.Name, quote(f.Help))
+	if f.Short != 0 {
+		fmt.Fprintf(b, " -s %c", f.Short)
+	}
+	if !f.IsBool() {
+		b.WriteString(" -r")
+	}
+	b.WriteString("\n")
 }
 
 func quote(s string) string { return strings.ReplaceAll(s, "'", `\'`) }

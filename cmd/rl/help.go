@@ -11,23 +11,21 @@ import (
 
 // HelpCmd is `rl help`.
 type HelpCmd struct {
-	Verb string `arg:"" optional:"" name:"command" help:"The command to explain."`
+	Verb []string `arg:"" optional:"" name:"command" help:"The command to explain."`
 }
 
 // Run shows the commands, or the flags of one.
 func (c *HelpCmd) Run() error {
-	if c.Verb == "" {
+	if len(c.Verb) == 0 {
 		overview(os.Stdout)
 		return nil
 	}
-	return dispatch([]string{c.Verb, "--help"})
+	return dispatch(append(c.Verb, "--help"))
 }
 
 func overview(w io.Writer) {
 	fmt.Fprint(w, "rl runs containers without root.\n\n  rl run --rm -it tiny        a shell; this image is built in\n  rl run --rm -it debian      an image from a registry\n  rl doctor                   what this machine has, and what to type\n\nCommands:\n")
-	for _, v := range commands() {
-		fmt.Fprintf(w, "  %-12s %s\n", v.name, v.help)
-	}
+	listVerbs(w, commands())
 	fmt.Fprint(w, "\nrl COMMAND --help shows the flags of one.\n")
 }
 

@@ -27,24 +27,27 @@ func (c *ManCmd) Run() error {
 	}
 	all := ".TH RL 1\n.SH NAME\nrl \\- run containers without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n[flags]\n.SH COMMANDS\n"
 	for _, w := range list {
-		all += ".TP\n.BR rl-" + w.verb.name + " (1)\n" + roff(w.verb.help) + ".\n"
+		all += ".TP\n.BR rl-" + roff(pageName(w)) + " (1)\n" + roff(w.verb.help) + ".\n"
 		text := page(w)
 		if w.verb.name == "oci" {
 			if text, err = ociPage(w.verb.help); err != nil {
 				return err
 			}
 		}
-		if err := os.WriteFile(filepath.Join(c.Dir, "rl-"+w.verb.name+".1"), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(c.Dir, "rl-"+pageName(w)+".1"), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	return os.WriteFile(filepath.Join(c.Dir, "rl.1"), []byte(all), 0o644)
 }
 
+// pageName: rl-volume-create is about rl volume create.
+func pageName(w words) string { return strings.ReplaceAll(w.verb.name, " ", "-") }
+
 func page(w words) string {
 	var b strings.Builder
-	name := w.verb.name
-	fmt.Fprintf(&b, ".TH RL-%s 1\n.SH NAME\nrl-%s \\- %s\n.SH SYNOPSIS\n.B rl %s\n[flags]", strings.ToUpper(name), name, roff(w.verb.help), name)
+	name := roff(pageName(w))
+	fmt.Fprintf(&b, ".TH RL-%s 1\n.SH NAME\nrl-%s \\- %s\n.SH SYNOPSIS\n.B rl %s\n[flags]", strings.ToUpper(name), name, roff(w.verb.help), w.verb.name)
 	for _, p := range w.model.Positional {
 		fmt.Fprintf(&b, " %s", roff(p.Summary()))
 	}

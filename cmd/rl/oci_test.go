@@ -492,7 +492,7 @@ func TestOCIPage(t *testing.T) {
 		if !strings.Contains(page, "\n.SS "+v.name+" ") && !strings.Contains(page, "\n.SS "+v.name+"\n") {
 			t.Errorf("%s is missing", v.name)
 		}
-		if !strings.Contains(ociWords(), v.name) {
+		if !strings.Contains(strings.Join(ociWords(), " "), v.name) {
 			t.Errorf("completion: %s is missing", v.name)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // command is a verb's flags, read by kong, and what it does.
 type command interface{ Run() error }
 
-// verb is one word after rl.
+// verb is one word after rl, or after the name of a group.
 type verb struct {
 	name, help string
 	command    func() command
@@ -43,6 +43,9 @@ func commands() []verb {
 		{"rmi", "Remove images", func() command { return new(RmiCmd) }},
 		{"load", "Load images from an archive or a directory", func() command { return new(LoadCmd) }},
 		{"import", "Make an image of a root file system's tar archive", func() command { return new(ImportCmd) }},
+		{"container", "Manage containers", containerGroup},
+		{"image", "Manage images", imageGroup},
+		{"system", "Manage rl", systemGroup},
 		{"doctor", "Check this machine: what works, what rl does about the rest, what to type", func() command { return new(DoctorCmd) }},
 		{"oci", "Be the OCI runtime of podman, buildah or containerd", func() command { return new(OciCmd) }},
 		{"info", "Show the facts of this installation", func() command { return new(InfoCmd) }},
@@ -70,19 +73,20 @@ func dispatch(args []string) error {
 		return runOCI(args[1:])
 	}
 	all := commands()
-	for i := range all {
-		if all[i].name == args[0] {
-			return all[i].run(args[1:])
-		}
+	if v := find(all, args[0]); v != nil {
+		return v.run(args[1:])
 	}
 	if strings.HasPrefix(args[0], "-") {
 		return hint.Errorf("rl help", "unknown flag %s: flags follow the command, as in rl run --rm IMAGE", args[0])
 	}
-	return hint.Errorf("rl help lists the commands"+nearest(args[0], all), "unknown command %q", args[0])
+	return hint.Errorf("rl help lists the commands"+nearest("", args[0], all), "unknown command %q", args[0])
 }
 
 func (v *verb) run(args []string) error {
 	c := v.command()
+	if g, ok := c.(group); ok {
+		return g.enter(v, args)
+	}
 	parser, err := v.parser(c)
 	if err != nil {
 		return err
@@ -95,13 +99,22 @@ func (v *verb) run(args []string) error {
 
 func (v *verb) parser(c command) (*kong.Kong, error) {
 	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
-	if v.name == "run" || v.name == "create" {
+	if isContainer(c) {
 		// -h is docker's short form of --hostname there.
 		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {
 			Help helpFlag `help:"Show this."`
 		}{}))
 	}
 	return kong.New(c, options...)
+}
+
+// isContainer: the flags are those of a new container.
+func isContainer(c command) bool {
+	switch c.(type) {
+	case *RunCmd, *CreateCmd:
+		return true
+	}
+	return false
 }
 
 // longForms writes -w=/tmp and -i=false as --workdir=/tmp and --interactive=false: docker and podman read them so, kong
@@ -188,10 +201,10 @@ func notYet(flag string) string {
 }
 
 // nearest suggests a verb of another tool, or one that differs in one letter.
-func nearest(word string, all []verb) string {
+func nearest(prefix, word string, all []verb) string {
 	for _, v := range all {
 		if len(word) > 1 && (strings.HasPrefix(v.name, word) || strings.HasPrefix(word, v.name) || within1(word, v.name)) {
-			return "; is rl " + v.name + " meant?"
+			return "; is rl " + prefix + v.name + " meant?"
 		}
 	}
 	return ""

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/rl-containers/rl/hint"
+)
+
+// group is a command without flags of its own: one of its verbs follows. Help, pages and completions come from commands, which
+// holds groups like any other verb.
+type group []verb
+
+// Run is a group without a verb.
+func (group) Run() error { return &hint.Exit{Code: 125} }
+
+// containerGroup are the verbs about containers by docker's and podman's longer names.
+func containerGroup() command {
+	return group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "wait", "rename", "ls=ps", "rm"))
+}
+
+func imageGroup() command {
+	return group(same("pull", "ls=images", "rm=rmi", "load", "import"))
+}
+
+func systemGroup() command { return group(same("info")) }
+
+// same are verbs that stand alone, too; "ls=ps" is one under another name.
+func same(names ...string) []verb {
+	all := commands()
+	var list []verb
+	for _, name := range names {
+		here, there, renamed := strings.Cut(name, "=")
+		if !renamed {
+			there = here
+		}
+		if v := find(all, there); v != nil {
+			list = append(list, verb{here, v.help, v.command})
+		}
+	}
+	return list
+}
+
+// find looks a verb up by its name, or by the longer one that docker and podman have for some.
+func find(all []verb, name string) *verb {
+	for _, word := range []string{name, map[string]string{"list": "ls", "remove": "rm"}[name]} {
+		for i := range all {
+			if all[i].name == word && word != "" {
+				return &all[i]
+			}
+		}
+	}
+	return nil
+}
+
+// leaves are the verbs that do something, those of groups by their whole name ("volume create").
+func leaves(all []verb) []verb {
+	var list []verb
+	for _, v := range all {
+		if g, ok := v.command().(group); ok {
+			for _, in := range leaves(g) {
+				list = append(list, verb{v.name + " " + in.name, in.help, in.command})
+			}
+			continue
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// enter goes on with the verb that follows the name of a group.
+func (g group) enter(v *verb, args []string) error {
+	switch {
+	case len(args) == 0:
+		g.overview(os.Stderr, v)
+		return g.Run()
+	case args[0] == "--help" || args[0] == "-h":
+		g.overview(os.Stdout, v)
+		return nil
+	}
+	in := find(g, args[0])
+	if in == nil {
+		return hint.Errorf("rl "+v.name+" --help lists the commands"+nearest(v.name+" ", args[0], g), "unknown command %q of %s", args[0], v.name)
+	}
+	whole := verb{v.name + " " + in.name, in.help, in.command}
+	return whole.run(args[1:])
+}
+
+func (g group) overview(w io.Writer, v *verb) {
+	fmt.Fprintf(w, "%s.\n\nCommands:\n", v.help)
+	listVerbs(w, g)
+	fmt.Fprintf(w, "\nrl %s COMMAND --help shows the flags of one.\n", v.name)
+}
+
+func listVerbs(w io.Writer, all []verb) {
+	for _, v := range all {
+		fmt.Fprintf(w, "  %-12s %s\n", v.name, v.help)
+	}
+}

@@ -17,8 +17,6 @@ import (
 
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/hint"
-	"github.com/rl-containers/rl/idmap"
-	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/stdio"
 	"github.com/rl-containers/rl/storage"
 	"github.com/rl-containers/rl/sys"
@@ -56,7 +54,7 @@ func handOver(dir *storage.Container, client *os.File, word string) error {
 		args = append(args, word)
 	}
 	attr := &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: sys.Descriptors(files...), Sys: &syscall.SysProcAttr{Setsid: true}}
-	p, err := sys.StartProcess("/proc/self/exe", args, attr)
+	p, err := startMonitor(args, attr)
 	for _, f := range []*os.File{null, theirs, client} {
 		if f != nil {
 			f.Close()
@@ -67,6 +65,20 @@ func handOver(dir *storage.Container, client *os.File, word string) error {
 	}
 	defer p.Close()
 	return readReport(ours)
+}
+
+// startMonitor blocks SIGTERM in the new process until its watching program asks for it: a monitor that is told to end before that
+// must not leave a container without one.
+func startMonitor(args []string, attr *syscall.ProcAttr) (*sys.Process, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	term, before := unix.Sigset_t{}, unix.Sigset_t{}
+	term.Val[0] = 1 << (unix.SIGTERM - 1)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &term, &before); err != nil {
+		return nil, os.NewSyscallError("pthread_sigmask", err)
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+	return sys.StartProcess("/proc/self/exe", args, attr)
 }
 
 // readReport is the outside of report.
@@ -158,14 +170,7 @@ func adopt(dir *storage.Container) (*starter, error) {
 	if r.store, err = storage.Open(); err != nil {
 		return nil, err
 	}
-	if r.mode, err = slirp.Parse(r.Network); err != nil {
-		return nil, err
-	}
-	if r.ports, err = slirp.ParsePorts(r.Ports); err != nil {
-		return nil, err
-	}
-	r.ids, err = idmap.Mine(r.Options.Userns)
-	return &starter{run: r}, err
+	return &starter{run: r}, r.surroundings()
 }
 
 // first is the start that somebody asked for.

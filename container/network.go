@@ -100,6 +100,9 @@ func keepID(user string, o *spec.Options, ids idmap.Map) string {
 
 // hostname is the one of a container that was given none: on the host's network it is the host's, as with docker and podman.
 func (r *run) hostname() string {
+	if other := r.joined["--network"]; other != nil {
+		return other.config.Spec.Spec.Hostname
+	}
 	if name, err := os.Hostname(); r.mode.Kind == slirp.Host && err == nil {
 		return name
 	}

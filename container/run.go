@@ -67,9 +67,12 @@ type run struct {
 	spec  *spec.Container
 	ids   idmap.Map
 	mode  slirp.Mode
-	ports []slirp.Port
-	plan  *enter.Plan
-	id    string
+	// network is the mode in words: that of the container that is joined, if one is. joined are those, by flag.
+	network string
+	joined  map[string]*joined
+	ports   []slirp.Port
+	plan    *enter.Plan
+	id      string
 	// unnamed: the name is rl's choice.
 	unnamed bool
 	dir     *storage.Container
@@ -145,21 +148,18 @@ func (r *run) openFront() (err error) {
 	return nil
 }
 
-// check looks at what needs neither image nor disk.
+// check looks at what needs no image.
 func (r *run) check() (err error) {
-	if r.mode, err = slirp.Parse(r.Network); err != nil {
+	if r.store, err = storage.Open(); err != nil {
+		return err
+	}
+	if err := r.surroundings(); err != nil {
 		return err
 	}
 	if err := checkPull(r.Pull); err != nil {
 		return err
 	}
-	if r.ports, err = slirp.ParsePorts(r.Ports); err != nil {
-		return err
-	}
 	if err := checkName(r.Name); err != nil {
-		return err
-	}
-	if r.ids, err = idmap.Mine(r.Options.Userns); err != nil {
 		return err
 	}
 	if r.detach, err = stdio.ParseDetachKeys(r.DetachKeys); err != nil {
@@ -172,8 +172,22 @@ func (r *run) check() (err error) {
 	if r.Remove && kind != "" && kind != "no" {
 		return hint.Errorf("leave one of them out", "--rm and --restart=%s exclude each other", r.Restart)
 	}
+	return nil
+}
+
+// surroundings are what a start finds outside the container: its network, ids, and other containers.
+func (r *run) surroundings() (err error) {
+	if err := r.findJoined(); err != nil {
+		return err
+	}
+	if r.mode, err = slirp.Parse(r.network); err != nil {
+		return err
+	}
+	if r.ports, err = slirp.ParsePorts(r.Ports); err != nil {
+		return err
+	}
 	r.Options.HostNetwork = r.mode.Kind == slirp.Host
-	r.store, err = storage.Open()
+	r.ids, err = idmap.Mine(r.Options.Userns)
 	return err
 }
 
@@ -265,10 +279,7 @@ func (r *run) makeDirs() (err error) {
 		return err
 	}
 	if r.kept() {
-		// Layers are all that a start needs of the image.
-		image := *r.image
-		image.Config = spec.Image{}
-		if err := r.dir.Write(configFile, &Config{Request: r.Request, Image: image, Spec: r.spec}); err != nil {
+		if err := r.writeConfig(); err != nil {
 			return err
 		}
 	}
@@ -279,6 +290,13 @@ func (r *run) makeDirs() (err error) {
 		return nil
 	}
 	return writeCIDFile(r.CIDFile, r.id)
+}
+
+// writeConfig writes what start, exec and others need.
+func (r *run) writeConfig() error {
+	image := *r.image
+	image.Config = spec.Image{} // layers are all that a start needs of it
+	return r.dir.Write(configFile, &Config{Request: r.Request, Image: image, Spec: r.spec})
 }
 
 // claimDir makes the directory. Who typed no name gets one that nobody has.
@@ -335,8 +353,15 @@ func (r *run) start() error {
 // try is a start from clone to the program's first instruction.
 func (r *run) try() (err error) {
 	sys.EmptyKeyring()
-	r.proc, err = userns.Start(userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.io.Files(), Args: r.mode.Tap(), Detached: r.front == nil})
+	config := userns.Config{Namespaces: plan.NamespaceFlags(r.spec.Spec), Map: r.ids, Stdio: r.io.Files(), Args: r.tap(), Detached: r.front == nil}
+	if err := r.join(&config); err != nil {
+		return err
+	}
+	r.proc, err = userns.Start(config)
 	r.io.Started()
+	for _, f := range config.Join {
+		f.Close()
+	}
 	if err != nil {
 		return err
 	}
@@ -356,13 +381,15 @@ func (r *run) launch() error {
 	if r.caught == nil && r.front != nil {
 		r.caught = catchSignals(r)
 	}
-	if len(r.mode.Tap()) > 0 {
+	if len(r.tap()) > 0 {
 		if _, _, err := r.proc.Next(); err != nil {
 			return fmt.Errorf("start container: %w", err)
 		}
 	}
-	if r.net, err = slirp.Start(r.mode, r.ports, r.proc.Pid, r.dir.Dir); err != nil {
-		return err
+	if !r.Options.SharedNetwork {
+		if r.net, err = slirp.Start(r.mode, r.ports, r.proc.Pid, r.dir.Dir); err != nil {
+			return err
+		}
 	}
 	if err := r.born(); err != nil {
 		return err
@@ -563,6 +590,12 @@ func (r *run) discard() {
 // at once must not keep the garbage of another for ever.
 func (r *run) collect() {
 	defer close(r.collected)
+	if !r.kept() {
+		// For rl exec and the like, which come when the program runs.
+		if err := r.writeConfig(); err != nil {
+			r.say("warning: " + err.Error())
+		}
+	}
 	if left := r.store.Collect(); len(left) > 0 {
 		removeMapped(r.ids, left)
 	}

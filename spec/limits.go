@@ -100,11 +100,11 @@ func (m *maker) ownSysctl(key string) error {
 	switch {
 	case strings.Contains(key, ".."):
 	case strings.HasPrefix(key, "net."):
-		namespace, flag, host = "network", "--network", m.o.HostNetwork
+		namespace, flag, host = "network", "--network", m.o.HostNetwork || m.o.SharedNetwork
 	case strings.HasPrefix(key, "kernel.msg"), strings.HasPrefix(key, "kernel.shm"), key == "kernel.sem", strings.HasPrefix(key, "fs.mqueue."):
 		namespace, flag, host = "IPC", "--ipc", m.o.IPC == "host"
 	case key == "kernel.hostname", key == "kernel.domainname":
-		namespace, flag, host = "UTS", "--uts", m.o.UTS == "host"
+		namespace, flag, host = "UTS", "--uts", m.o.UTS != "" && m.o.UTS != "private"
 	}
 	if namespace == "" {
 		return hint.Errorf("net.*, kernel.msg*, kernel.shm*, kernel.sem, fs.mqueue.* are the container's own", "--sysctl %s: it is the whole machine's, not the container's", key)

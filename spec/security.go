@@ -117,19 +117,21 @@ func (m *maker) unmask(value string) error {
 // namespaces are all new but those that the user shares with the host.
 func (m *maker) namespaces() error {
 	all := []specs.LinuxNamespaceType{specs.UserNamespace, specs.MountNamespace, specs.CgroupNamespace}
-	if !m.o.HostNetwork {
+	if !m.o.HostNetwork && !m.o.SharedNetwork {
 		all = append(all, specs.NetworkNamespace)
 	}
 	for _, n := range []struct {
 		flag, value string
 		kind        specs.LinuxNamespaceType
 	}{{"--pid", m.o.PID, specs.PIDNamespace}, {"--ipc", m.o.IPC, specs.IPCNamespace}, {"--uts", m.o.UTS, specs.UTSNamespace}} {
-		switch n.value {
-		case "", "private":
+		switch mode, name, _ := strings.Cut(n.value, ":"); {
+		case n.value == "" || n.value == "private":
 			all = append(all, n.kind)
-		case "host":
+		case n.value == "host", mode == "container" && name != "" && n.kind != specs.IPCNamespace:
+		case mode == "container":
+			return hint.Errorf("-v DIR:/dev/shm in both containers shares memory", "%s %s: joining another container's IPC namespace is not supported yet", n.flag, n.value)
 		default:
-			return hint.Errorf(n.flag+" host, or leave it out", "%s %s: only private and host are supported yet", n.flag, n.value)
+			return hint.Errorf(n.flag+" host, container:NAME, or leave it out", "%s %s: no such mode", n.flag, n.value)
 		}
 	}
 	for _, kind := range all {
@@ -144,8 +146,8 @@ func (m *maker) hostname() error {
 	if h == "" {
 		return nil
 	}
-	if m.o.UTS == "host" {
-		return hint.Errorf("leave one of the two out", "--hostname %s: with --uts host the name is the host's", h)
+	if m.o.UTS != "" && m.o.UTS != "private" {
+		return hint.Errorf("leave one of the two out", "--hostname %s: with --uts %s the name is another's", h, m.o.UTS)
 	}
 	bad := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')

@@ -39,9 +39,9 @@ type Record struct {
 
 // Container is the directory of one container, locked while it is open.
 type Container struct {
-	Dir string
-	name  string // the link that claims the name, "" without one
-	lock  *os.File
+	Dir  string
+	name string // the link that claims the name, "" without one
+	lock *os.File
 }
 
 // Two places: what --rm leaves behind after a kill is garbage by its place alone, and looking for it costs nothing for the
@@ -183,6 +183,9 @@ func (c *Container) Close() {
 // Remove deletes the container. What it can't delete with the caller's rights (directories of mapped ids) is returned, to be
 // deleted in a user namespace.
 func (c *Container) Remove() (left string) {
+	if c.name == "" {
+		c.name = c.recordedName()
+	}
 	if c.name != "" {
 		os.Remove(c.name)
 	}
@@ -223,7 +226,7 @@ func (s *Store) Collect() (left []string) {
 			c.Close()
 			continue
 		}
-		c.bury(s)
+		c.bury()
 		if l := c.Remove(); l != "" {
 			left = append(left, l)
 		}
@@ -240,13 +243,19 @@ func (c *Container) livesOn() bool {
 
 // bury ends what the dead rl could not: a program that changed its credentials lost the wish to die with rl (prctl(2),
 // PR_SET_PDEATHSIG), one that was detached never had it.
-func (c *Container) bury(s *Store) {
-	if r, err := ReadRecord(c.Dir); err == nil {
-		c.name = s.nameOf(r)
-	}
+func (c *Container) bury() {
 	if l, err := ReadLife(c.Dir); err == nil {
 		l.kill()
 	}
+}
+
+// recordedName is the link by which the container has the name of its record.
+func (c *Container) recordedName() string {
+	r, err := ReadRecord(c.Dir)
+	if err != nil {
+		return ""
+	}
+	return (&Store{DataDir: filepath.Dir(filepath.Dir(c.Dir))}).nameOf(r)
 }
 
 // nameOf is the link by which the container has its name, "" when it has none.

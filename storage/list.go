@@ -192,14 +192,14 @@ func (s *Store) Delete(state *State) (left string, err error) {
 		if err := state.AskStop(); err != nil {
 			return "", explainDisk("remove container", err)
 		}
-		c.bury(s)
+		c.bury()
 		// Its rl sees the end, and lets go.
 		if err := flock(c.lock, unix.LOCK_EX); err != nil {
 			return "", err
 		}
 	}
 	c.name = "" // its rl may have let go of the name meanwhile
-	c.bury(s)
+	c.bury()
 	if left = c.Remove(); left != "" {
 		return left, nil
 	}

@@ -48,20 +48,21 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 // commands are described in README.md.
 func (l *lab) commands() map[string]command {
 	return map[string]command{
-		"exitcode":   cmdExitcode,
-		"fixture":    cmdFixture,
-		"finish":     cmdFinish,
-		"freeport":   cmdFreeport,
-		"httpserver": cmdHTTPServer,
-		"leftovers":  cmdLeftovers,
-		"output":     cmdOutput,
-		"owner":      cmdOwner,
-		"pty":        cmdPty,
-		"registry":   cmdRegistry,
-		"setstdout":  cmdSetStdout,
-		"signal":     cmdSignal,
-		"start":      cmdStart,
-		"waitfor":    cmdWaitFor,
+		"exitcode":    cmdExitcode,
+		"fixture":     cmdFixture,
+		"finish":      cmdFinish,
+		"freeport":    cmdFreeport,
+		"httpserver":  cmdHTTPServer,
+		"killmonitor": cmdKillMonitor,
+		"leftovers":   cmdLeftovers,
+		"output":      cmdOutput,
+		"owner":       cmdOwner,
+		"pty":         cmdPty,
+		"registry":    cmdRegistry,
+		"setstdout":   cmdSetStdout,
+		"signal":      cmdSignal,
+		"start":       cmdStart,
+		"waitfor":     cmdWaitFor,
 	}
 }
 

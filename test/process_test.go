@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -118,6 +119,31 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no signal %s", args[1])
 	}
 	ts.Check(running(ts, args[0]).cmd.Process.Signal(sig))
+}
+
+// killmonitor [-TERM] NAME: ends the rl that stays with a detached container, and waits for that.
+func cmdKillMonitor(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "killmonitor [-TERM] NAME")
+	sig := unix.SIGKILL
+	if args[0] == "-TERM" {
+		sig, args = unix.SIGTERM, args[1:]
+	}
+	id, err := os.Readlink(filepath.Join(ts.Getenv("DATA"), "names", args[0]))
+	ts.Check(err)
+	monitors := func() []proc {
+		return processes(func(dir string) bool { return strings.HasPrefix(commandLine(dir), "rl-monitor "+id) })
+	}
+	all := monitors()
+	if len(all) != 1 {
+		ts.Fatalf("monitors of %s: %v", args[0], all)
+	}
+	ts.Check(unix.Kill(all[0].pid, sig))
+	ts.Check(eventually(func() error {
+		if left := monitors(); len(left) > 0 {
+			return fmt.Errorf("still there: %v", left[0])
+		}
+		return nil
+	}))
 }
 
 // finish NAME [CODE]: waits for the end; the exit code must be CODE (0), or "KILL" for a death by that signal. Its stdout and

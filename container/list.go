@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
-	"github.com/rl-containers/rl/idmap"
 	"github.com/rl-containers/rl/storage"
 )
 
@@ -79,14 +78,13 @@ func Delete(s *storage.State, force bool) error {
 	}
 	thaw(s)
 	left, err := store.Delete(s)
-	if err != nil || left == "" {
-		return err
+	if err == nil && left != "" {
+		err = removeLeft([]string{left})
 	}
-	ids, err := idmap.Mine("")
-	if err != nil {
-		return err
+	if err == nil && s.Remove {
+		err = DropVolumes(s)
 	}
-	return removeMapped(ids, []string{left})
+	return err
 }
 
 // find is by name first, then by id.

@@ -48,6 +48,8 @@ type Request struct {
 	Quiet                 bool
 	// StorageDriver is "" (native overlay, else fuse-overlayfs), "overlay" or "fuse-overlayfs".
 	StorageDriver string
+	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
+	VolumesFrom []string
 	// Restart is the policy: "", "no", "always", "unless-stopped", "on-failure[:N]".
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
@@ -211,6 +213,9 @@ func (r *run) findImage() (err error) {
 
 // compile makes the spec.
 func (r *run) compile() (err error) {
+	if err := r.inherit(); err != nil {
+		return err
+	}
 	if r.spec, err = spec.FromImage(r.image.Config, r.Options); err != nil {
 		return err
 	}
@@ -219,6 +224,9 @@ func (r *run) compile() (err error) {
 	}
 	if r.Name == "" {
 		r.Name, r.unnamed = randomName(), true
+	}
+	if err := r.checkVolumes(); err != nil {
+		return err
 	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)
 	if r.spec.Spec.Hostname == "" && plan.HasNew(r.spec.Spec, specs.UTSNamespace) {
@@ -275,6 +283,9 @@ func (r *run) makeDirs() (err error) {
 	if err := r.dir.Write("record.json", r.record()); err != nil {
 		return err
 	}
+	if err := r.ensureVolumes(); err != nil {
+		return err
+	}
 	if r.CIDFile == "" {
 		return nil
 	}
@@ -313,7 +324,8 @@ func (r *run) kept() bool { return !r.Remove || r.Detached }
 // record is what the list of containers shows.
 func (r *run) record() *storage.Record {
 	return &storage.Record{ID: r.id, Name: r.Name, Image: r.Image, ImageID: r.image.ID, Command: r.spec.Spec.Process.Args, Created: time.Now(),
-		Labels: r.spec.Labels, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network}
+		Labels: r.spec.Labels, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network,
+		Volumes: r.spec.VolumeNames(false), Anonymous: r.spec.VolumeNames(true)}
 }
 
 // start starts the program, by the next rung of the root file system where the first is refused.
@@ -324,6 +336,9 @@ func (r *run) start() error {
 		if err := r.reuse(); err != nil {
 			return err
 		}
+	}
+	if err := r.mountVolumes(); err != nil {
+		return err
 	}
 	err := r.try()
 	if r.fallBack(err) {
@@ -548,13 +563,21 @@ func exitCodeOf(err error) int {
 	return 125
 }
 
-// discard removes the container.
+// discard removes the container, with the volumes that were made for it.
 func (r *run) discard() {
 	if r.dir == nil {
 		return
 	}
-	if left := r.dir.Remove(); left != "" {
-		removeMapped(r.ids, []string{left})
+	var left []string
+	record, err := storage.ReadRecord(r.dir.Dir)
+	if dir := r.dir.Remove(); dir != "" {
+		left = append(left, dir)
+	}
+	if err == nil && len(record.Anonymous) > 0 {
+		left = append(left, r.store.RemoveAnonymous(record)...)
+	}
+	if len(left) > 0 {
+		removeMapped(r.ids, left)
 	}
 	r.dir.Close()
 }

@@ -140,6 +140,8 @@ type Mount struct {
 	Mode     uint32 `json:",omitempty"`
 	UID, GID int    `json:",omitempty"`
 	CopyUp   bool   `json:",omitempty"` // a tmpfs starts with the content of the directory it covers (tmpcopyup)
+	// Volume says that Source is one.
+	Volume *Volume `json:",omitempty"`
 	// IfDir leaves the mount out when the image has no directory for it.
 	IfDir bool `json:",omitempty"`
 	// Optional is the reason why the start goes on without this mount when the kernel refuses it.

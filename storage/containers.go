@@ -35,13 +35,16 @@ type Record struct {
 	Restart string `json:",omitempty"`
 	// Network is the mode as typed.
 	Network string `json:",omitempty"`
+	// Volumes are the names of those that it uses. Of these the Anonymous were made for it.
+	Volumes   []string `json:",omitempty"`
+	Anonymous []string `json:",omitempty"`
 }
 
 // Container is the directory of one container, locked while it is open.
 type Container struct {
-	Dir string
-	name  string // the link that claims the name, "" without one
-	lock  *os.File
+	Dir  string
+	name string // the link that claims the name, "" without one
+	lock *os.File
 }
 
 // Two places: what --rm leaves behind after a kill is garbage by its place alone, and looking for it costs nothing for the
@@ -224,10 +227,14 @@ func (s *Store) Collect() (left []string) {
 			continue
 		}
 		c.bury(s)
+		r, err := ReadRecord(c.Dir)
 		if l := c.Remove(); l != "" {
 			left = append(left, l)
 		}
 		c.Close()
+		if err == nil {
+			left = append(left, s.RemoveAnonymous(r)...)
+		}
 	}
 	return left
 }

@@ -101,6 +101,8 @@ var images = map[string]builder{
 	"fifo":     fifoImage,
 	"bomb":     bombImage,
 	"workdir":  workdirImage,
+	"volume":   volumeImage,
+	"many":     manyImage,
 	"nopasswd": func() (v1.Image, error) { return scratch(withoutPasswd(busyboxFiles())) },
 }
 

@@ -74,9 +74,11 @@ type run struct {
 	id    string
 	// unnamed: the name is rl's choice.
 	unnamed bool
-	dir     *storage.Container
-	life    storage.Life
-	io      streams
+	// old: the container was there before this start, whose failure doesn't take it away.
+	old  bool
+	dir  *storage.Container
+	life storage.Life
+	io   streams
 	// front is io when the container is tied to the caller's terminal, nil in a monitor.
 	front  *stdio.Streams
 	log    stdio.Log
@@ -533,7 +535,7 @@ func (r *run) release() {
 // cleanUp lets go of everything. code and err are how it ended.
 func (r *run) cleanUp(code int, err error) {
 	r.release()
-	if r.Remove || r.proc == nil {
+	if r.Remove || r.proc == nil && !r.old {
 		r.discard()
 		return
 	}
@@ -574,7 +576,9 @@ func (r *run) discard() {
 		left = append(left, dir)
 	}
 	if err == nil && len(record.Anonymous) > 0 {
-		left = append(left, r.store.RemoveAnonymous(record)...)
+		if store, err := storage.Open(); err == nil { // a watching monitor has none yet
+			left = append(left, store.RemoveAnonymous(record)...)
+		}
 	}
 	if len(left) > 0 {
 		removeMapped(r.ids, left)

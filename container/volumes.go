@@ -144,10 +144,19 @@ func (r *run) mountVolume(m *enter.Mount, use *spec.Volume, first bool) error {
 		}
 		m.Kind, m.FS, m.Source, m.Recursive = enter.Bind, "", kind.Device, true
 	default:
+		err = r.store.AwaitVolume(v.Name, func(by []storage.State) { r.sayWait(v.Name, by) })
 		m.Kind, m.FS, m.Source = enter.Bind, "", r.store.VolumeDir(v.Name)
 		m.Volume = &enter.Volume{Data: storage.VolumeData, Copy: !use.NoCopy, First: first, Chown: use.Chown}
 	}
-	return nil
+	return err
+}
+
+func (r *run) sayWait(volume string, by []storage.State) {
+	who := "a container"
+	if len(by) > 0 {
+		who = "container " + by[0].Name
+	}
+	r.say("note: waiting for volume " + volume + ": " + who + " fills it with the files of its image")
 }
 
 // checkVolumes refuses what can't be had.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,29 @@ func (s *Store) Mountpoint(name string) string { return filepath.Join(s.VolumeDi
 func (s *Store) VolumeUsed(name string) bool {
 	_, err := os.Lstat(filepath.Join(s.VolumeDir(name), volumeUsed))
 	return err == nil
+}
+
+// AwaitVolume waits while a container fills the volume on its first use. say is told, after a second, which containers run that have
+// it.
+func (s *Store) AwaitVolume(name string, say func(by []State)) error {
+	if s.VolumeUsed(name) {
+		return nil
+	}
+	dir, err := openDir(s.VolumeDir(name))
+	if err != nil {
+		return fmt.Errorf("open volume %s: %w", name, err)
+	}
+	defer dir.Close()
+	for tries := 1; ; tries++ {
+		if err := flock(dir, unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		if tries == 200 {
+			users, _ := s.Users()
+			say(slices.DeleteFunc(users[name], func(c State) bool { return !c.Running }))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // lockVolumes holds the place of the volumes: shared to add one, alone to remove.

@@ -89,7 +89,7 @@ func volumeImage() (v1.Image, error) {
 // manyImage takes a while to copy.
 func manyImage() (v1.Image, error) {
 	files := []entry{directory("many")}
-	for i := range 20000 {
+	for i := range 5000 {
 		files = append(files, file(fmt.Sprintf("many/%d", i), "x"))
 	}
 	return scratch(busyboxFiles(), files)

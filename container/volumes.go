@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -78,16 +79,19 @@ func (k *volumeKind) words(words []string) error {
 // nobody removes them.
 func (r *run) ensureVolumes() error {
 	for _, v := range r.spec.Volumes {
-		if _, err := r.store.Volume(v.Name); !errors.Is(err, storage.ErrNoVolume) {
-			if err != nil {
-				return err
-			}
+		there, err := r.store.Volume(v.Name)
+		switch {
+		case err == nil && len(v.Options) > 0 && !maps.Equal(v.Options, there.Options):
+			return hint.Errorf("rl volume inspect "+v.Name+" shows its own; leave volume-opt out, or take another name", "volume %s is there already, with other options", v.Name)
+		case err == nil:
 			continue
+		case !errors.Is(err, storage.ErrNoVolume):
+			return err
 		}
 		if _, err := parseVolumeOptions(v.Options); err != nil {
 			return err
 		}
-		err := r.store.CreateVolume(storage.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options, Anonymous: v.Anonymous})
+		err = r.store.CreateVolume(storage.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options, Anonymous: v.Anonymous})
 		if err != nil && !errors.Is(err, storage.ErrVolumeExists) { // another container may want it at this moment, too
 			return err
 		}
@@ -130,6 +134,9 @@ func (r *run) mountVolume(m *enter.Mount, use *spec.Volume, first bool) error {
 	if err != nil {
 		return fmt.Errorf("volume %s: %w", v.Name, err)
 	}
+	if use.Chown && len(v.Options) > 0 {
+		return hint.Errorf("leave U out; of a tmpfs: o=uid=N", "mount %s: option U is not for a volume with options (%s)", m.Target, v.Name)
+	}
 	m.Attr |= kind.Attr
 	m.Options = nil
 	if m.Propagation == 0 {
@@ -139,9 +146,6 @@ func (r *run) mountVolume(m *enter.Mount, use *spec.Volume, first bool) error {
 	case kind.Tmpfs != nil:
 		m.FS, m.Options, m.CopyUp = "tmpfs", kind.Tmpfs, !use.NoCopy
 	case kind.Device != "":
-		if use.Chown {
-			return hint.Errorf("leave U out", "mount %s: option U is not for a volume that stands for a directory of yours (%s)", m.Target, kind.Device)
-		}
 		m.Kind, m.FS, m.Source, m.Recursive = enter.Bind, "", kind.Device, true
 	default:
 		err = r.store.AwaitVolume(v.Name, func(by []storage.State) { r.sayWait(v.Name, by) })

@@ -86,6 +86,26 @@ func volumeImage() (v1.Image, error) {
 	return mutate.Config(img, v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/bin"}, Volumes: map[string]struct{}{"/of/image": {}}})
 }
 
+// evilVolumeImage wants volumes where it has no business, and has all that a copy could fall over.
+func evilVolumeImage() (v1.Image, error) {
+	tree := []entry{
+		directory("tree"), device("tree/disk", 8, 0), symlink("tree/up", "/../../../../../../tmp"), symlink("tree/self", "self"),
+		file("tree/unreadable", "1").mode(0), file("tree/new\nline", "1"), directory("tree/closed").mode(0), symlink("way", "/../../../../tmp"),
+	}
+	deep := "tree"
+	for range 200 {
+		deep += "/d"
+		tree = append(tree, directory(deep))
+	}
+	tree = append(tree, file(deep+"/bottom", "reached\n"))
+	img, err := scratch(busyboxFiles(), tree)
+	if err != nil {
+		return nil, err
+	}
+	return mutate.Config(img, v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/bin"}, Volumes: map[string]struct{}{
+		"/tree": {}, "/": {}, "/proc/sys": {}, "/dev/shm/x": {}, "../../../tmp/rl-evil-1": {}, "/way/rl-evil-2": {}, "relative": {}}})
+}
+
 // manyImage takes a while to copy.
 func manyImage() (v1.Image, error) {
 	files := []entry{directory("many")}

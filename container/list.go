@@ -87,6 +87,27 @@ func Delete(s *storage.State, force bool) error {
 	return err
 }
 
+// discard removes the container, with the volumes that were made for it.
+func (r *run) discard() {
+	if r.dir == nil {
+		return
+	}
+	var left []string
+	record, err := storage.ReadRecord(r.dir.Dir)
+	if dir := r.dir.Remove(); dir != "" {
+		left = append(left, dir)
+	}
+	if err == nil && len(record.Anonymous) > 0 {
+		if store, err := storage.Open(); err == nil { // a watching monitor has none yet
+			left = append(left, store.RemoveAnonymous(record)...)
+		}
+	}
+	if len(left) > 0 {
+		removeMapped(r.ids, left)
+	}
+	r.dir.Close()
+}
+
 // find is by name first, then by id.
 func find(states []storage.State, word string) (*storage.State, error) {
 	var found *storage.State

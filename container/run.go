@@ -565,27 +565,6 @@ func exitCodeOf(err error) int {
 	return 125
 }
 
-// discard removes the container, with the volumes that were made for it.
-func (r *run) discard() {
-	if r.dir == nil {
-		return
-	}
-	var left []string
-	record, err := storage.ReadRecord(r.dir.Dir)
-	if dir := r.dir.Remove(); dir != "" {
-		left = append(left, dir)
-	}
-	if err == nil && len(record.Anonymous) > 0 {
-		if store, err := storage.Open(); err == nil { // a watching monitor has none yet
-			left = append(left, store.RemoveAnonymous(record)...)
-		}
-	}
-	if len(left) > 0 {
-		removeMapped(r.ids, left)
-	}
-	r.dir.Close()
-}
-
 // collect takes away what killed commands left behind, beside the running container. cleanUp waits for it: a program that ends
 // at once must not keep the garbage of another for ever.
 func (r *run) collect() {

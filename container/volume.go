@@ -10,7 +10,6 @@ import (
 
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
-	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
 )
 
@@ -299,19 +298,6 @@ func PruneVolumes(filters []string, all bool) (removed []string, err error) {
 		err = nil // somebody was quicker
 	}
 	return removed, errors.Join(err, removeLeft(left))
-}
-
-// VolumeUsage is how much disk a volume takes, in bytes. complete is false when a part is closed to the caller and not counted.
-func VolumeUsage(name string) (bytes int64, complete bool, err error) {
-	store, err := storage.Open()
-	if err != nil {
-		return 0, false, err
-	}
-	if err := spec.CheckVolumeName(name); err != nil {
-		return 0, false, err
-	}
-	bytes, complete = store.Usage(name)
-	return bytes, complete, nil
 }
 
 // removeLeft deletes directories with files of mapped ids.

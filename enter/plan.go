@@ -59,6 +59,8 @@ type Plan struct {
 	Tool []string
 	// Remove, instead of all above, are directories to delete with the rights of all mapped ids.
 	Remove []string
+	// Measure, instead of all above, are directories whose use of disk is printed, a number a line.
+	Measure []string
 }
 
 // Owner is who makes what is made in the container: its root, or the one id that is mapped (--userns=keep-id without ranges).

@@ -322,25 +322,3 @@ func (s *Store) RemoveAnonymous(r *Record) (left []string) {
 	_, left, _ = s.RemoveVolumes(r.Anonymous, func(v *Volume) bool { return !v.Anonymous })
 	return left
 }
-
-// Usage is how much disk the files of a volume take, in bytes. complete is false when a directory of mapped ids is closed to the
-// caller: what is in it is not counted.
-func (s *Store) Usage(name string) (bytes int64, complete bool) {
-	complete = true
-	seen := map[[2]uint64]bool{}
-	filepath.WalkDir(s.Mountpoint(name), func(path string, _ fs.DirEntry, err error) error {
-		var st unix.Stat_t
-		if err != nil || unix.Lstat(path, &st) != nil {
-			complete = false
-			return nil
-		}
-		key := [2]uint64{uint64(st.Dev), st.Ino}
-		if st.Nlink > 1 && seen[key] {
-			return nil
-		}
-		seen[key] = st.Nlink > 1
-		bytes += st.Blocks * 512
-		return nil
-	})
-	return bytes, complete
-}

@@ -153,10 +153,14 @@ func settle(s *storage.State) error {
 			return nil
 		case !now.Monitored:
 			return bury(s)
+		case s.Remove && now.Pid == s.Pid: // its monitor takes it away: the name is free then
 		case !now.Running || now.Pid != s.Pid:
 			return nil
 		}
 		time.Sleep(2 * time.Millisecond)
+	}
+	if s.Remove {
+		return nil // it has much to remove
 	}
 	return hint.Errorf("rl ps -a", "container %s has ended, but its monitor has not", s.Name)
 }

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
-	"github.com/rl-containers/rl/idmap"
 	"github.com/rl-containers/rl/storage"
 )
 
@@ -79,14 +78,34 @@ func Delete(s *storage.State, force bool) error {
 	}
 	thaw(s)
 	left, err := store.Delete(s)
-	if err != nil || left == "" {
-		return err
+	if err == nil && left != "" {
+		err = removeLeft([]string{left})
 	}
-	ids, err := idmap.Mine("")
-	if err != nil {
-		return err
+	if err == nil && s.Remove {
+		err = DropVolumes(s)
 	}
-	return removeMapped(ids, []string{left})
+	return err
+}
+
+// discard removes the container, with the volumes that were made for it.
+func (r *run) discard() {
+	if r.dir == nil {
+		return
+	}
+	var left []string
+	record, err := storage.ReadRecord(r.dir.Dir)
+	if dir := r.dir.Remove(); dir != "" {
+		left = append(left, dir)
+	}
+	if err == nil && len(record.Anonymous) > 0 {
+		if store, err := storage.Open(); err == nil { // a watching monitor has none yet
+			left = append(left, store.RemoveAnonymous(record)...)
+		}
+	}
+	if len(left) > 0 {
+		removeMapped(r.ids, left)
+	}
+	r.dir.Close()
 }
 
 // find is by name first, then by id.

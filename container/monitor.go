@@ -165,7 +165,7 @@ func adopt(dir *storage.Container) (*starter, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Request: c.Request, image: &c.Image, spec: c.Spec, id: filepath.Base(dir.Dir), dir: dir, running: make(chan struct{})}
+	r := &run{Request: c.Request, image: &c.Image, spec: c.Spec, id: filepath.Base(dir.Dir), dir: dir, old: true, running: make(chan struct{})}
 	r.Name, r.Restart = rec.Name, rec.Restart
 	if r.store, err = storage.Open(); err != nil {
 		return nil, err

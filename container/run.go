@@ -48,6 +48,8 @@ type Request struct {
 	Quiet                 bool
 	// StorageDriver is "" (native overlay, else fuse-overlayfs), "overlay" or "fuse-overlayfs".
 	StorageDriver string
+	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
+	VolumesFrom []string
 	// Restart is the policy: "", "no", "always", "unless-stopped", "on-failure[:N]".
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
@@ -75,9 +77,11 @@ type run struct {
 	id      string
 	// unnamed: the name is rl's choice.
 	unnamed bool
-	dir     *storage.Container
-	life    storage.Life
-	io      streams
+	// old: the container was there before this start, whose failure doesn't take it away.
+	old  bool
+	dir  *storage.Container
+	life storage.Life
+	io   streams
 	// front is io when the container is tied to the caller's terminal, nil in a monitor.
 	front  *stdio.Streams
 	log    stdio.Log
@@ -225,6 +229,9 @@ func (r *run) findImage() (err error) {
 
 // compile makes the spec.
 func (r *run) compile() (err error) {
+	if err := r.inherit(); err != nil {
+		return err
+	}
 	if r.spec, err = spec.FromImage(r.image.Config, r.Options); err != nil {
 		return err
 	}
@@ -233,6 +240,9 @@ func (r *run) compile() (err error) {
 	}
 	if r.Name == "" {
 		r.Name, r.unnamed = randomName(), true
+	}
+	if err := r.checkVolumes(); err != nil {
+		return err
 	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)
 	if r.spec.Spec.Hostname == "" && plan.HasNew(r.spec.Spec, specs.UTSNamespace) {
@@ -286,6 +296,9 @@ func (r *run) makeDirs() (err error) {
 	if err := r.dir.Write("record.json", r.record()); err != nil {
 		return err
 	}
+	if err := r.ensureVolumes(); err != nil {
+		return err
+	}
 	if r.CIDFile == "" {
 		return nil
 	}
@@ -331,7 +344,8 @@ func (r *run) kept() bool { return !r.Remove || r.Detached }
 // record is what the list of containers shows.
 func (r *run) record() *storage.Record {
 	return &storage.Record{ID: r.id, Name: r.Name, Image: r.Image, ImageID: r.image.ID, Command: r.spec.Spec.Process.Args, Created: time.Now(),
-		Labels: r.spec.Labels, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network}
+		Labels: r.spec.Labels, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network,
+		Volumes: r.spec.VolumeNames(false), Anonymous: r.spec.VolumeNames(true)}
 }
 
 // start starts the program, by the next rung of the root file system where the first is refused.
@@ -342,6 +356,9 @@ func (r *run) start() error {
 		if err := r.reuse(); err != nil {
 			return err
 		}
+	}
+	if err := r.mountVolumes(); err != nil {
+		return err
 	}
 	err := r.try()
 	if r.fallBack(err) {
@@ -545,7 +562,7 @@ func (r *run) release() {
 // cleanUp lets go of everything. code and err are how it ended.
 func (r *run) cleanUp(code int, err error) {
 	r.release()
-	if r.Remove || r.proc == nil {
+	if r.Remove || r.proc == nil && !r.old {
 		r.discard()
 		return
 	}
@@ -573,17 +590,6 @@ func exitCodeOf(err error) int {
 		return exit.Code
 	}
 	return 125
-}
-
-// discard removes the container.
-func (r *run) discard() {
-	if r.dir == nil {
-		return
-	}
-	if left := r.dir.Remove(); left != "" {
-		removeMapped(r.ids, []string{left})
-	}
-	r.dir.Close()
 }
 
 // collect takes away what killed commands left behind, beside the running container. cleanUp waits for it: a program that ends

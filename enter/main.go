@@ -51,6 +51,8 @@ func enter() error {
 		return runTool(p)
 	case len(p.Remove) > 0:
 		return remove(p)
+	case len(p.Measure) > 0:
+		return measure(p)
 	}
 	b := &builder{plan: p}
 	steps := []func() error{

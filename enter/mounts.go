@@ -75,6 +75,11 @@ func (b *builder) mount(m *Mount, source int) (err error) {
 			return err
 		}
 	}
+	if m.Volume != nil {
+		if source, err = b.volume(m, source); err != nil {
+			return err
+		}
+	}
 	copied := m.CopyUp && b.isDir(m.Target)
 	if m.KeepMode {
 		m.Options = append(m.Options, b.modeOf(m.Target)...)

@@ -59,6 +59,8 @@ type Plan struct {
 	Tool []string
 	// Remove, instead of all above, are directories to delete with the rights of all mapped ids.
 	Remove []string
+	// Measure, instead of all above, are directories whose use of disk is printed, a number a line.
+	Measure []string
 }
 
 // Owner is who makes what is made in the container: its root, or the one id that is mapped (--userns=keep-id without ranges).
@@ -140,6 +142,8 @@ type Mount struct {
 	Mode     uint32 `json:",omitempty"`
 	UID, GID int    `json:",omitempty"`
 	CopyUp   bool   `json:",omitempty"` // a tmpfs starts with the content of the directory it covers (tmpcopyup)
+	// Volume says that Source is one.
+	Volume *Volume `json:",omitempty"`
 	// IfDir leaves the mount out when the image has no directory for it.
 	IfDir bool `json:",omitempty"`
 	// Optional is the reason why the start goes on without this mount when the kernel refuses it.

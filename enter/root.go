@@ -34,6 +34,12 @@ func (b *builder) openSources() (err error) {
 		if m.Kind != Bind {
 			continue
 		}
+		if m.Volume != nil {
+			if b.sources[i], err = unix.Open(m.Source, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+				return fmt.Errorf("mount %s: open volume: %w", m.Target, err)
+			}
+			continue
+		}
 		if b.plan.Root.Kind == Bind && strings.HasPrefix(m.Source, b.plan.Root.Dir+"/") {
 			b.sources[i] = inside
 			continue

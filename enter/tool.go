@@ -44,3 +44,18 @@ func remove(p *Plan) error {
 	os.Exit(0) // nothing is left to execute; the end of the socket says that it went well
 	return nil
 }
+
+// measure prints how much disk each directory takes, a number a line.
+func measure(p *Plan) error {
+	if err := p.becomeRoot(); err != nil {
+		return err
+	}
+	for _, dir := range p.Measure {
+		bytes, _ := sys.DiskUsage(dir)
+		if _, err := fmt.Println(bytes); err != nil {
+			return err
+		}
+	}
+	os.Exit(0)
+	return nil
+}

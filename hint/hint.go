@@ -38,17 +38,38 @@ func Of(err error) []string {
 		if h, ok := err.(*hinted); ok {
 			all = append(all, h.hints...)
 		}
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range several.Unwrap() {
+				all = append(all, Of(e)...)
+			}
+			return all
+		}
 		err = errors.Unwrap(err)
 	}
 	return all
 }
 
-// Print writes "rl: ERROR" and one line a hint to w. Control characters of foreign text (a registry's, a file name's)
+// apart are the errors that errors.Join put together.
+func apart(err error) []error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok || err.Error() != errors.Join(several.Unwrap()...).Error() {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range several.Unwrap() {
+		all = append(all, apart(e)...)
+	}
+	return all
+}
+
+// Print writes "rl: ERROR" and one line a hint to w, for each of several that were joined. Control characters of foreign text (a registry's, a file name's)
 // are made visible, so that they can't drive the reader's terminal.
 func Print(w io.Writer, name string, err error) {
-	fmt.Fprintf(w, "%s: %s\n", name, Clean(err.Error()))
-	for _, h := range Of(err) {
-		fmt.Fprintf(w, "  hint: %s\n", Clean(h))
+	for _, e := range apart(err) {
+		fmt.Fprintf(w, "%s: %s\n", name, Clean(e.Error()))
+		for _, h := range Of(e) {
+			fmt.Fprintf(w, "  hint: %s\n", Clean(h))
+		}
 	}
 }
 

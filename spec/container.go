@@ -24,11 +24,16 @@ type Options struct {
 	ReadOnly    bool // --read-only
 	Privileged  bool // --privileged
 
-	Volumes []string // -v SRC:DST[:OPTIONS]
+	Volumes []string // -v SRC:DST[:OPTIONS], -v NAME:DST[:OPTIONS] or -v DST
 	Mounts  []string // --mount type=bind,src=…
 	Tmpfs   []string // --tmpfs PATH[:OPTIONS]
 	Devices []string // --device SRC[:DST[:rwm]]
 	ShmSize string   // --shm-size, bytes or with b, k, m, g
+
+	// Inherited are the mounts of --volumes-from.
+	Inherited []Inherited `json:",omitempty"`
+	// ImageVolume is what stands for a VOLUME of the image: "", "bind" or "anonymous" (a volume), "tmpfs" or "ignore".
+	ImageVolume string `json:",omitempty"`
 
 	CapAdd      []string
 	CapDrop     []string
@@ -66,6 +71,10 @@ type Container struct {
 	AllDevices bool
 	// Init starts rl's reaping stub as PID 1 before the program.
 	Init bool
+	// Volumes are what the mounts of the spec whose type is VolumeType stand for.
+	Volumes []Volume `json:",omitempty"`
+	// Binds are the targets of what -v and --mount bind.
+	Binds []string `json:",omitempty"`
 	// Labels are those of the image and of --label.
 	Labels map[string]string
 	// StopSignal is the name or number that stops the program; "" is SIGTERM.

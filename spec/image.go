@@ -21,7 +21,7 @@ type Image struct {
 	Config       ImageConfig `json:"config"`
 }
 
-// ImageConfig is image-spec's "config" property. Ports and volumes that the image names change nothing by themselves.
+// ImageConfig is image-spec's "config" property. Ports that the image names change nothing by themselves.
 type ImageConfig struct {
 	User       string            `json:",omitempty"`
 	Env        []string          `json:",omitempty"`
@@ -30,6 +30,8 @@ type ImageConfig struct {
 	WorkingDir string            `json:",omitempty"`
 	Labels     map[string]string `json:",omitempty"`
 	StopSignal string            `json:",omitempty"`
+	// Volumes are the paths of VOLUME; the values are empty.
+	Volumes map[string]struct{} `json:",omitempty"`
 }
 
 // maker puts one Container together from the image's config and the flags.

@@ -121,10 +121,14 @@ func TestRefused(t *testing.T) {
 		"container:x":    {PID: "container:x"},
 		"SIGNONE":        {StopSignal: "SIGNONE"},
 		"65":             {StopSignal: "65"},
-		"-v /a":          {Volumes: []string{"/a"}},
+		"-v a":           {Volumes: []string{"a"}},
+		"a b":            {Volumes: []string{"a b:/a"}},
+		"plugins":        {Mounts: []string{"type=volume,src=a,dst=/x,volume-driver=nfs"}},
+		"subpath":        {Mounts: []string{"type=volume,src=a,dst=/x,volume-subpath=y"}},
+		"image-volume":   {ImageVolume: "strange"},
 		"-v :/a":         {Volumes: []string{":/a"}},
 		"-v ./a:":        {Volumes: []string{"./a:"}},
-		"named":          {Volumes: []string{"named:/a"}},
+		"unknown option": {Volumes: []string{"named:/a:wrong"}},
 		"root directory": {Volumes: []string{"/a:/x/.."}},
 		"wrong":          {Volumes: []string{"/a:/b:wrong"}},
 		"twice":          {Volumes: []string{"/a:/b"}, Tmpfs: []string{"/b"}},
@@ -267,5 +271,39 @@ func TestCapSet(t *testing.T) {
 	}
 	if n := CapNames(); len(n) != 41 || n[21] != "CAP_SYS_ADMIN" {
 		t.Errorf("%d names, 21 is %s", len(n), n[21])
+	}
+}
+
+// TestVolumes: who wins where several want the same place, and what is kept of a volume.
+func TestVolumes(t *testing.T) {
+	img := image()
+	img.Config.Volumes = map[string]struct{}{"/of/image": {}, "flag/": {}, "/bound": {}, "/proc/x": {}, "/": {}}
+	other := compile(t, Image{}, Options{Args: []string{"x"}, Volumes: []string{"shared:/shared", "theirs:/flag", "/host:/theirs", "/anon"}})
+	if err := other.NameVolumes(func() (string, error) { return "n", nil }); err != nil {
+		t.Fatal(err)
+	}
+	c := compile(t, img, Options{Volumes: []string{"named:/flag:ro,nocopy", "./here:/bound"}, Mounts: []string{"type=volume,src=m,dst=/m,volume-opt=type=tmpfs,U"},
+		Inherited: []Inherited{other.Shared(true)}})
+	var got []string
+	for _, v := range c.Volumes {
+		got = append(got, v.Name+":"+v.Destination)
+	}
+	slices.Sort(got)
+	if want := []string{":/of/image", "m:/m", "n:/anon", "named:/flag", "shared:/shared"}; !slices.Equal(got, want) {
+		t.Errorf("volumes %v, want %v", got, want)
+	}
+	if len(c.Warnings) != 2 {
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+	for _, m := range c.Spec.Mounts {
+		if m.Destination == "/shared" && (m.Type != VolumeType || m.Source != "shared" || m.Options[len(m.Options)-1] != "ro") {
+			t.Errorf("inherited: %+v", m)
+		}
+		if m.Destination == "/theirs" && (m.Type != "bind" || m.Source != "/host") {
+			t.Errorf("inherited: %+v", m)
+		}
+	}
+	if v := c.Volumes[0]; !v.NoCopy || v.Anonymous {
+		t.Errorf("%+v", v)
 	}
 }

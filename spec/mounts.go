@@ -108,7 +108,8 @@ func (m *maker) cgroup() specs.Mount {
 	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: options}
 }
 
-// userMounts reads the four flags; a target that two of them name is a mistake.
+// userMounts reads the four flags; a target that two of them name is a mistake. What other containers and the image bring comes
+// after them.
 func (m *maker) userMounts() ([]specs.Mount, error) {
 	var all []specs.Mount
 	for _, f := range []struct {
@@ -129,7 +130,7 @@ func (m *maker) userMounts() ([]specs.Mount, error) {
 			all = append(all, mount)
 		}
 	}
-	return all, nil
+	return m.imageVolumes(m.inherited(all))
 }
 
 // target cleans the path of a mount inside the container.

@@ -17,18 +17,19 @@ import (
 // bindDefaults: a directory of the user's brings no devices and no setuid programs into the container.
 func bindDefaults() []string { return []string{"nosuid", "nodev"} }
 
-// volume reads -v SRC:DST[:OPTION,…]. A relative SRC is one of the working directory, as docker means it.
+// volume reads -v SRC:DST[:OPTION,…], NAME:DST[:OPTION,…] for a volume, DST for an anonymous one. A relative SRC begins with a
+// dot, as docker means it.
 func (m *maker) volume(s string) (specs.Mount, error) {
 	src, rest, ok := strings.Cut(s, ":")
 	dst, options, _ := strings.Cut(rest, ":")
 	mount := specs.Mount{Type: "bind", Options: bindDefaults()}
 	switch {
 	case !ok:
-		return mount, hint.Errorf("what the container writes to "+s+" goes away with it; to keep it: -v DIR:"+s, "anonymous volumes are not supported yet")
+		return m.volumeMount("", s, "")
 	case src == "" || dst == "":
-		return mount, hint.Errorf("-v /on/the/host:/in/the/container[:ro]", "the source and the target must be named")
+		return mount, hint.Errorf("-v /on/the/host:/in/the/container[:ro], -v NAME:/in/the/container, -v /in/the/container", "the source and the target must be named")
 	case !strings.ContainsAny(src[:1], "/.~"):
-		return mount, hint.Errorf("a directory is meant? -v ./"+s, "named volumes are not supported yet: %q", src)
+		return m.volumeMount(src, dst, options)
 	}
 	var err error
 	if mount.Destination, err = target(dst); err != nil {
@@ -48,6 +49,7 @@ func (m *maker) volume(s string) (specs.Mount, error) {
 		}
 	}
 	mount.Options = append(mount.Options, recursion)
+	m.c.Binds = append(m.c.Binds, mount.Destination)
 	return mount, nil
 }
 
@@ -62,7 +64,7 @@ func (m *maker) bindOption(mount *specs.Mount, o string) error {
 	case "z", "Z":
 		m.warn("-v %s:%s:%s: files are not relabelled: rl sets no SELinux labels, and its containers run with the caller's", mount.Source, mount.Destination, o)
 	case "U":
-		return hint.Errorf("rl run --userns=keep-id makes your files yours inside, too", "option U (change the owner of all files) is not supported")
+		return hint.Errorf("rl run --userns=keep-id makes your files yours inside, too; volumes have U", "option U (change the owner of all files) is not supported for your own directories")
 	case "O":
 		return hint.Errorf("use ro, or a copy of the directory", "option O (an overlay on the directory) is not supported yet")
 	default:
@@ -93,9 +95,9 @@ func (m *maker) mount(s string) (specs.Mount, error) {
 	case "tmpfs":
 		return mountTmpfs(rest)
 	case "", "volume":
-		return specs.Mount{}, hint.Errorf("type=bind,src=DIR,dst=PATH or type=tmpfs,dst=PATH", "named volumes are not supported yet")
+		return m.mountVolume(rest)
 	}
-	return specs.Mount{}, hint.Errorf("type=bind or type=tmpfs", "unknown type %q", kind)
+	return specs.Mount{}, hint.Errorf("type=bind, type=volume or type=tmpfs", "unknown type %q", kind)
 }
 
 // boolean reads a key that stands alone, or has =true or =false.
@@ -139,6 +141,7 @@ func (m *maker) mountBind(fields []string) (specs.Mount, error) {
 		return mount, hint.Errorf("type=bind,src=DIR,dst=PATH", "src and dst must be given")
 	}
 	mount.Options = append(mount.Options, recursion)
+	m.c.Binds = append(m.c.Binds, mount.Destination)
 	return mount, nil
 }
 

@@ -35,6 +35,9 @@ type Record struct {
 	Restart string `json:",omitempty"`
 	// Network is the mode as typed.
 	Network string `json:",omitempty"`
+	// Volumes are the names of those that it uses. Of these the Anonymous were made for it.
+	Volumes   []string `json:",omitempty"`
+	Anonymous []string `json:",omitempty"`
 }
 
 // Container is the directory of one container, locked while it is open.
@@ -227,10 +230,14 @@ func (s *Store) Collect() (left []string) {
 			continue
 		}
 		c.bury()
+		r, err := ReadRecord(c.Dir)
 		if l := c.Remove(); l != "" {
 			left = append(left, l)
 		}
 		c.Close()
+		if err == nil {
+			left = append(left, s.RemoveAnonymous(r)...)
+		}
 	}
 	return left
 }

@@ -95,13 +95,16 @@ var images = map[string]builder{
 	"linkout": func() (v1.Image, error) {
 		return hostile(symlink("out", "/tmp"), file("out/escaped-by-symlink", "out"))
 	},
-	"hardout":  func() (v1.Image, error) { return hostile(hardlink("stolen", "../../../../../../../../etc/passwd")) },
-	"device":   func() (v1.Image, error) { return hostile(device("dev/evil", 8, 0)) },
-	"baddiff":  badDiffImage,
-	"fifo":     fifoImage,
-	"bomb":     bombImage,
-	"workdir":  workdirImage,
-	"nopasswd": func() (v1.Image, error) { return scratch(withoutPasswd(busyboxFiles())) },
+	"hardout":    func() (v1.Image, error) { return hostile(hardlink("stolen", "../../../../../../../../etc/passwd")) },
+	"device":     func() (v1.Image, error) { return hostile(device("dev/evil", 8, 0)) },
+	"baddiff":    badDiffImage,
+	"fifo":       fifoImage,
+	"bomb":       bombImage,
+	"workdir":    workdirImage,
+	"volume":     volumeImage,
+	"many":       manyImage,
+	"evilvolume": evilVolumeImage,
+	"nopasswd":   func() (v1.Image, error) { return scratch(withoutPasswd(busyboxFiles())) },
 }
 
 // write makes an OCI layout in a directory.

@@ -70,6 +70,51 @@ func configImage() (v1.Image, error) {
 	})
 }
 
+// volumeImage has all kinds of files where a volume is mounted, and a VOLUME of its own.
+func volumeImage() (v1.Image, error) {
+	img, err := scratch(busyboxFiles(), []entry{
+		directory("data").mode(0o750).owned(1000, 33), file("data/file", "of the image\n").owned(1000, 1000), directory("data/sub"),
+		file("data/sub/deep", "deep\n").mode(0o600).owned(33, 33), symlink("data/link", "file"), symlink("data/out", "/etc/shadow"),
+		executable("data/setuid", "#!/bin/sh\n").mode(0o4755), file("data/hard1", "hard\n"), hardlink("data/hard2", "data/hard1"),
+		{tar.Header{Name: "data/fifo", Typeflag: tar.TypeFifo, Mode: 0o600}, ""},
+		directory("empty").owned(1000, 1000), directory("of"), directory("of/image"), file("of/image/f", "f\n").xattr("user.colour", "green"),
+		symlink("jump", "../../../../../../../../../../tmp"), symlink("datalink", "data"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return mutate.Config(img, v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/bin"}, Volumes: map[string]struct{}{"/of/image": {}}})
+}
+
+// evilVolumeImage wants volumes where it has no business, and has all that a copy could fall over.
+func evilVolumeImage() (v1.Image, error) {
+	tree := []entry{
+		directory("tree"), device("tree/disk", 8, 0), symlink("tree/up", "/../../../../../../tmp"), symlink("tree/self", "self"),
+		file("tree/unreadable", "1").mode(0), file("tree/new\nline", "1"), directory("tree/closed").mode(0), symlink("way", "/../../../../tmp"),
+	}
+	deep := "tree"
+	for range 200 {
+		deep += "/d"
+		tree = append(tree, directory(deep))
+	}
+	tree = append(tree, file(deep+"/bottom", "reached\n"))
+	img, err := scratch(busyboxFiles(), tree)
+	if err != nil {
+		return nil, err
+	}
+	return mutate.Config(img, v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/bin"}, Volumes: map[string]struct{}{
+		"/tree": {}, "/": {}, "/proc/sys": {}, "/dev/shm/x": {}, "../../../tmp/rl-evil-1": {}, "/way/rl-evil-2": {}, "relative": {}}})
+}
+
+// manyImage takes a while to copy.
+func manyImage() (v1.Image, error) {
+	files := []entry{directory("many")}
+	for i := range 5000 {
+		files = append(files, file(fmt.Sprintf("many/%d", i), "x"))
+	}
+	return scratch(busyboxFiles(), files)
+}
+
 // workdirImage has a WORKDIR that does not exist, by way of a link that leads out.
 func workdirImage() (v1.Image, error) {
 	img, err := scratch(busyboxFiles(), []entry{symlink("way", "/tmp/../../../../../..")})

@@ -34,6 +34,7 @@ type RmCmd struct {
 	Force      bool     `short:"f" help:"Kill those that run; one that isn't there is no error."`
 	All        bool     `short:"a" help:"All that have ended; with -f all."`
 	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
+	Volumes    bool     `short:"v" help:"Also their anonymous volumes."`
 	Time       *int     `short:"t" placeholder:"SECONDS" help:"With -f: stop it in order first, and kill it after so long."`
 	CIDFile    []string `name:"cidfile" sep:"none" placeholder:"FILE" help:"Read the id from a file."`
 	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
@@ -53,7 +54,10 @@ func (c *RmCmd) Run() error {
 		}
 		err := container.Delete(s, c.Force)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // with --rm it went by itself
+			err = nil // with --rm it went by itself
+		}
+		if err == nil && c.Volumes {
+			err = container.DropVolumes(s)
 		}
 		return err
 	})

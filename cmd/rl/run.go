@@ -41,14 +41,16 @@ type CreateFlags struct {
 	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
 	Replace     bool     `help:"Remove a container that has the name already."`
 
-	Volume   []string `short:"v" sep:"none" group:"Files" placeholder:"SRC:DST[:OPTIONS]" help:"Show a directory or file of the host: ro, z, exec, dev, suid, rslave…"`
-	Mount    []string `sep:"none" group:"Files" placeholder:"type=…,…" help:"The same in words: type=bind,src=,dst=[,ro] or type=tmpfs,dst=."`
-	Tmpfs    []string `sep:"none" group:"Files" placeholder:"PATH[:OPTIONS]" help:"Empty file system in memory: size=, mode=…"`
-	ReadOnly bool     `group:"Files" help:"Make the root file system read-only; /tmp, /run and /var/tmp are tmpfs."`
-	Device   []string `sep:"none" group:"Files" placeholder:"SRC[:DST]" help:"Show a device of the host."`
-	ShmSize  string   `group:"Files" placeholder:"SIZE" help:"Size of /dev/shm (64m)."`
-	Rootfs   bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
-	Storage  string   `name:"storage-driver" env:"RL_ROOTFS_DRIVER" group:"Files" placeholder:"DRIVER" help:"overlay or fuse-overlayfs; without it overlay, and fuse-overlayfs where the kernel refuses."`
+	Volume      []string `short:"v" sep:"none" group:"Files" placeholder:"SRC:DST[:OPTIONS]" help:"Show a directory or file of the host, a volume (NAME:DST), or a new volume (DST): ro, z, exec, dev, suid, rslave; of a volume nocopy, U…"`
+	Mount       []string `sep:"none" group:"Files" placeholder:"type=…,…" help:"The same in words: type=bind,src=,dst=[,ro], type=volume,src=,dst= or type=tmpfs,dst=."`
+	VolumesFrom []string `sep:"none" group:"Files" placeholder:"CONTAINER[:ro]" help:"Show the volumes and directories that another container has."`
+	ImageVolume string   `default:"anonymous" group:"Files" placeholder:"KIND" help:"What stands for a VOLUME of the image: anonymous (a volume), tmpfs or ignore."`
+	Tmpfs       []string `sep:"none" group:"Files" placeholder:"PATH[:OPTIONS]" help:"Empty file system in memory: size=, mode=…"`
+	ReadOnly    bool     `group:"Files" help:"Make the root file system read-only; /tmp, /run and /var/tmp are tmpfs."`
+	Device      []string `sep:"none" group:"Files" placeholder:"SRC[:DST]" help:"Show a device of the host."`
+	ShmSize     string   `group:"Files" placeholder:"SIZE" help:"Size of /dev/shm (64m)."`
+	Rootfs      bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
+	Storage     string   `name:"storage-driver" env:"RL_ROOTFS_DRIVER" group:"Files" placeholder:"DRIVER" help:"overlay or fuse-overlayfs; without it overlay, and fuse-overlayfs where the kernel refuses."`
 
 	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none or host; without it the first that is installed."`
 	Publish   []string `short:"p" sep:"none" group:"Network" placeholder:"[IP:]HOST:CONTAINER[/udp]" help:"Publish a port or a range of ports."`
@@ -131,7 +133,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
-		Options: c.options(words[1:])}
+		VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if c.Rootfs {
 		req.Image, req.Rootfs = "", words[0]
 	}
@@ -151,7 +153,7 @@ func unknownFlag(verb, word string) error {
 func (c *CreateFlags) options(args []string) spec.Options {
 	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
 		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
-		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
+		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
 		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, StopSignal: c.StopSignal}
 }

@@ -45,6 +45,7 @@ func commands() []verb {
 		{"import", "Make an image of a root file system's tar archive", func() command { return new(ImportCmd) }},
 		{"container", "Manage containers", containerGroup},
 		{"image", "Manage images", imageGroup},
+		{"volume", "Manage volumes", volumeGroup},
 		{"system", "Manage rl", systemGroup},
 		{"doctor", "Check this machine: what works, what rl does about the rest, what to type", func() command { return new(DoctorCmd) }},
 		{"oci", "Be the OCI runtime of podman, buildah or containerd", func() command { return new(OciCmd) }},
@@ -190,8 +191,8 @@ func notYet(flag string) string {
 	switch flag {
 	case "--memory", "-m", "--cpus", "--pids-limit", "--cpu-shares", "--memory-swap", "--cpuset-cpus":
 		return "nothing was started: a limit that can't be enforced is refused; systemd-run --user --scope -p MemoryMax=… rl run … sets it from outside, --ulimit sets those of a process"
-	case "--volumes-from", "--volume-driver":
-		return "-v DIR:PATH in both containers shares a directory"
+	case "--volume-driver":
+		return "leave it out: volumes are rl's own (driver local)"
 	case "--network-alias", "--ip", "--link", "--mac-address":
 		return "--name, --add-host and -p are there"
 	case "--gpus":

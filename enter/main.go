@@ -51,6 +51,8 @@ func enter() error {
 		return runTool(p)
 	case len(p.Remove) > 0:
 		return remove(p)
+	case p.Archive != nil:
+		return archiveFiles(p)
 	}
 	b := &builder{plan: p}
 	steps := []func() error{

@@ -10,9 +10,10 @@ import (
 
 // RemoveAll deletes the tree at path by handles, following no symlink. Unlike os.RemoveAll it opens directories that their
 // owner closed (overlayfs makes work/work with mode 0) and goes on after a failure, so that as little as possible is left.
-func RemoveAll(path string) error { return removeAt(unix.AT_FDCWD, path) }
+func RemoveAll(path string) error { return RemoveAt(unix.AT_FDCWD, path) }
 
-func removeAt(dir int, name string) error {
+// RemoveAt is RemoveAll of name in the directory dir.
+func RemoveAt(dir int, name string) error {
 	err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
 	switch {
 	case err == nil || err == unix.ENOENT:
@@ -45,9 +46,9 @@ func empty(dir int, name string) error {
 	entries, err := f.Readdirnames(-1)
 	errs := []error{err}
 	for _, e := range entries {
-		err := removeAt(fd, e)
+		err := RemoveAt(fd, e)
 		if errors.Is(err, unix.EACCES) && unix.Fchmod(fd, 0o700) == nil { // not writable by its owner
-			err = removeAt(fd, e)
+			err = RemoveAt(fd, e)
 		}
 		errs = append(errs, err)
 	}

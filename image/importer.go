@@ -81,20 +81,24 @@ func local(name string) string {
 func changed(changes []string) (v1.Image, error) {
 	var img v1.Image
 	img.OS, img.Architecture = "linux", goarch
-	c := &img.Config
+	return img, apply(&img.Config, changes)
+}
+
+// apply changes a config as the instructions say.
+func apply(c *v1.ImageConfig, changes []string) error {
 	for _, line := range changes {
 		word, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if !ok {
 			word, rest, ok = strings.Cut(line, "=") // podman takes CMD=… too
 		}
 		if !ok {
-			return img, hint.Errorf("CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME", "-c %s: no value", line)
+			return hint.Errorf("CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME", "-c %s: no value", line)
 		}
 		if err := change(c, strings.ToUpper(word), strings.TrimSpace(rest)); err != nil {
-			return img, fmt.Errorf("-c %s: %w", line, err)
+			return fmt.Errorf("-c %s: %w", line, err)
 		}
 	}
-	return img, nil
+	return nil
 }
 
 func change(c *v1.ImageConfig, word, value string) error {
@@ -107,7 +111,7 @@ func change(c *v1.ImageConfig, word, value string) error {
 		if !strings.Contains(value, "=") {
 			value = strings.Replace(value, " ", "=", 1)
 		}
-		c.Env = append(c.Env, value)
+		setEnv(c, value)
 	case "USER":
 		c.User = value
 	case "WORKDIR":
@@ -121,10 +125,7 @@ func change(c *v1.ImageConfig, word, value string) error {
 		k, v, _ := strings.Cut(value, "=")
 		c.Labels[k] = strings.Trim(v, `"`)
 	case "EXPOSE":
-		if c.ExposedPorts == nil {
-			c.ExposedPorts = map[string]struct{}{}
-		}
-		c.ExposedPorts[value] = struct{}{}
+		expose(c, value)
 	case "VOLUME":
 		if c.Volumes == nil {
 			c.Volumes = map[string]struct{}{}

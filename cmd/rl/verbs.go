@@ -36,6 +36,8 @@ func commands() []verb {
 		{"attach", "Tie the terminal to a container that runs", func() command { return new(AttachCmd) }},
 		{"wait", "Wait for the end of containers and print their exit codes", func() command { return new(WaitCmd) }},
 		{"cp", "Copy files into a container, out of it, or between two", func() command { return new(CpCmd) }},
+		{"diff", "Show what a container changed of its image", func() command { return new(DiffCmd) }},
+		{"commit", "Make an image of a container", func() command { return new(CommitCmd) }},
 		{"export", "Write the files of a container as a tar archive", func() command { return new(ExportCmd) }},
 		{"rename", "Give a container another name", func() command { return new(RenameCmd) }},
 		{"ps", "List containers", func() command { return new(PsCmd) }},

@@ -120,6 +120,9 @@ func (f *files) mount(job *archive.Job, stream *os.File, write bool) error {
 	}
 	if write {
 		dir, err := f.state.Open()
+		if errors.Is(err, storage.ErrBusy) && f.startedMeanwhile() {
+			return f.join(job, stream)
+		}
 		if err != nil {
 			return err
 		}
@@ -136,6 +139,15 @@ func (f *files) mount(job *archive.Job, stream *os.File, write bool) error {
 		err = f.work(c, r.plan, stream, r)
 	}
 	return r.fuseSaid(err)
+}
+
+// startedMeanwhile looks again.
+func (f *files) startedMeanwhile() bool {
+	now, ok := storage.LookAt(f.state.Dir)
+	if ok && now.Running {
+		f.state = &now
+	}
+	return ok && now.Running
 }
 
 // planFiles plans the mounts: the root file system, and unless it is to be alone the volumes.

@@ -54,7 +54,7 @@ func sized(n int64) string {
 	for ; size >= 1000 && unit < 4; unit++ {
 		size /= 1000
 	}
-	return fmt.Sprintf("%.4g%s ", size, []string{"B", "kB", "MB", "GB", "TB"}[unit])
+	return fmt.Sprintf("%.3g%s ", size, []string{"B", "kB", "MB", "GB", "TB"}[unit])
 }
 
 // ExportCmd is `rl export`.

@@ -171,8 +171,7 @@ func (k *packer) file(dir int, name, as string) error {
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: as, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), as)
-	defer f.Close()
+	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: as, Err: err}
@@ -194,12 +193,12 @@ func (k *packer) file(dir int, name, as string) error {
 	if err := k.tar.WriteHeader(h); err != nil {
 		return err
 	}
-	return k.content(f, as, h.Size)
+	return k.content(fd, as, h.Size)
 }
 
 // content writes size bytes, as the header promised, whatever becomes of the file meanwhile.
-func (k *packer) content(f *os.File, as string, size int64) error {
-	n, err := io.CopyBuffer(struct{ io.Writer }{k.tar}, struct{ io.Reader }{io.LimitReader(f, size)}, k.buf)
+func (k *packer) content(fd int, as string, size int64) error {
+	n, err := io.CopyBuffer(struct{ io.Writer }{k.tar}, io.LimitReader(plainFile(fd), size), k.buf)
 	if err != nil {
 		return &fs.PathError{Op: "read", Path: as, Err: err}
 	}
@@ -209,6 +208,24 @@ func (k *packer) content(f *os.File, as string, size int64) error {
 	k.Warn(as + ": it became shorter while it was read; the rest is zeros")
 	_, err = io.CopyBuffer(struct{ io.Writer }{k.tar}, io.LimitReader(zeros{}, size-n), k.buf)
 	return err
+}
+
+// plainFile reads a regular file without the runtime's poller, which would be asked about each.
+type plainFile int
+
+func (f plainFile) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(f), b)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
 }
 
 type zeros struct{}

@@ -46,6 +46,9 @@ type unpacker struct {
 	top  string
 	buf  []byte
 	dirs []directory
+	// dir is the handle of dirName, the directory of the last entry.
+	dir     int
+	dirName string
 	// count is how many entries came.
 	count int
 	// stranger: that an owner can't be had was told.
@@ -60,8 +63,11 @@ type directory struct {
 
 // Unpack makes the files of a stream below root.
 func Unpack(r io.Reader, root *sys.Root, o UnpackOptions) error {
-	u := &unpacker{UnpackOptions: o, tar: tar.NewReader(bufio.NewReaderSize(r, bufferSize)), base: -1, buf: make([]byte, bufferSize)}
-	defer func() { unix.Close(u.base) }()
+	u := &unpacker{UnpackOptions: o, tar: tar.NewReader(bufio.NewReaderSize(r, bufferSize)), base: -1, dir: -1, buf: make([]byte, bufferSize)}
+	defer func() {
+		unix.Close(u.base)
+		unix.Close(u.dir)
+	}()
 	if o.Name == "" {
 		if err := u.intoDir(root); err != nil {
 			return err
@@ -184,12 +190,10 @@ func (u *unpacker) entry(h *tar.Header) error {
 	if name == "" || name == "." {
 		return nil // the destination itself, which stays as it is
 	}
-	dir, err := u.parent(path.Dir(name))
-	if err != nil {
+	if err := u.enter(path.Dir(name)); err != nil {
 		return explainLink(name, err)
 	}
-	defer unix.Close(dir)
-	if err := u.make(dir, name, h); err != nil {
+	if err := u.make(u.dir, name, h); err != nil {
 		return u.explain(name, err)
 	}
 	return nil
@@ -213,6 +217,20 @@ func (u *unpacker) explain(name string, err error) error {
 		return hint.With(err, "it is read-only (--read-only, or a volume with :ro)")
 	}
 	return err
+}
+
+// enter opens the directory of an entry, if it isn't that of the entry before.
+func (u *unpacker) enter(name string) error {
+	if u.dir >= 0 && u.dirName == name {
+		return nil
+	}
+	dir, err := u.parent(name)
+	if err != nil {
+		return err
+	}
+	unix.Close(u.dir)
+	u.dir, u.dirName = dir, name
+	return nil
 }
 
 // parent opens the directory that an entry is in; an archive of the user's may not name it before.

@@ -51,9 +51,12 @@ func Find(root *sys.Root, name string, follow bool) (*Place, error) {
 			return p, err
 		}
 		link, err := readlink(p.Dir, p.Name)
+		if err == nil {
+			err = mayFollow(p)
+		}
 		p.Close()
 		if err != nil {
-			return nil, &fs.PathError{Op: "read link", Path: name, Err: err}
+			return nil, &fs.PathError{Op: "follow link", Path: name, Err: err}
 		}
 		if !strings.HasPrefix(link, "/") {
 			// Not path.Join: what ".." means is decided by the handles, not by the words.
@@ -62,6 +65,19 @@ func Find(root *sys.Root, name string, follow bool) (*Place, error) {
 		at = strings.TrimRight(link, "/")
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: unix.ELOOP}
+}
+
+// mayFollow asks the kernel, which forbids links of others in directories like /tmp (proc(5), protected_symlinks). Where the link
+// leads doesn't matter here.
+func mayFollow(p *Place) error {
+	fd, err := unix.Openat(p.Dir, p.Name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	if err == unix.EACCES {
+		return err
+	}
+	return nil
 }
 
 // WantsDir tells whether name can only mean a directory: it ends in "/" or "/.".

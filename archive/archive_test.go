@@ -229,6 +229,82 @@ func TestHostile(t *testing.T) {
 
 func hinted(err error) string { return err.Error() + " " + strings.Join(hint.Of(err), " ") }
 
+// TestSwap: somebody exchanges directories and files with symlinks that lead out, while both ends work (CVE-2018-15664).
+func TestSwap(t *testing.T) {
+	outside := tree(t, map[string]string{"f": "outside", "d/f": "outside", "d/deep/f": "outside"})
+	dir := tree(t, map[string]string{"d/f": "inside", "d/deep/f": "inside"})
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, name := range []string{"/d", "/d/deep", "/d/f"} {
+				os.Rename(dir+name, dir+"/aside")
+				os.Symlink(outside+name, dir+name)
+				os.Remove(dir + name)
+				os.Rename(dir+"/aside", dir+name)
+			}
+		}
+	}()
+	stream := pack(t, tree(t, map[string]string{"f": "new", "deep/f": "new", "deep/g": "new"}), "/", PackOptions{Name: "."})
+	for range 300 {
+		root := open(t, dir)
+		Unpack(bytes.NewReader(stream), root, UnpackOptions{Path: "/d/.", Name: ".", Overwrite: true, Host: true, Warn: func(string) {}})
+		p, err := Find(root, "/d/.", true)
+		if err != nil {
+			continue
+		}
+		var b bytes.Buffer
+		Pack(&b, p, PackOptions{Name: ".", Warn: func(string) {}})
+		p.Close()
+		if bytes.Contains(b.Bytes(), []byte("outside")) {
+			t.Fatal("a file from outside came along")
+		}
+	}
+	close(stop)
+	<-stopped
+	for _, name := range []string{"f", "d/f", "d/deep/f"} {
+		if read(t, filepath.Join(outside, name)) != "outside" {
+			t.Errorf("%s was written to", name)
+		}
+	}
+	if _, err := os.Lstat(outside + "/d/deep/g"); err == nil {
+		t.Error("a file was made outside")
+	}
+}
+
+// FuzzUnpack: whatever the stream says, nothing is made or changed beside the destination.
+func FuzzUnpack(f *testing.F) {
+	for _, entries := range [][]tar.Header{
+		{{Typeflag: tar.TypeReg, Name: "a/b", Size: 3}, {Typeflag: tar.TypeLink, Name: "c", Linkname: "a/b"}},
+		{{Typeflag: tar.TypeSymlink, Name: "l", Linkname: ".."}, {Typeflag: tar.TypeReg, Name: "l/../secret", Size: 1}},
+		{{Typeflag: tar.TypeDir, Name: "./"}, {Typeflag: tar.TypeFifo, Name: "p"}, {Typeflag: tar.TypeDir, Name: "p/"}},
+	} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		for _, h := range entries {
+			w.WriteHeader(&h)
+			w.Write(make([]byte, h.Size))
+		}
+		w.Close()
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		dir := tree(t, map[string]string{"in/": "", "secret": "s"})
+		root := open(t, dir)
+		err := Unpack(bytes.NewReader(stream), root, UnpackOptions{Path: "/in", Host: true, Overwrite: true, Warn: func(string) {}})
+		entries, listed := os.ReadDir(dir)
+		must(t, listed)
+		if len(entries) != 2 || read(t, dir+"/secret") != "s" || stat(t, dir+"/secret").Nlink != 1 {
+			t.Errorf("it reached out (%v)", err)
+		}
+	})
+}
+
 // TestChanges compares directories that look as overlayfs leaves them, with names for whiteouts, which need no rights.
 func TestChanges(t *testing.T) {
 	base := tree(t, map[string]string{"etc/a": "", "etc/b": "", "gone/x": "", "old/1": "", "old/2": "", "kept": "", "file": ""})

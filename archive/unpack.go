@@ -152,6 +152,8 @@ func (u *unpacker) destination(root *sys.Root, dir bool) error {
 		return fmt.Errorf("%s: cannot copy a directory to a file", u.Path)
 	case p.Exists && WantsDir(u.Path):
 		return fmt.Errorf("%s: not a directory", u.Path)
+	case p.Exists && u.Host && kind(&p.Stat) != unix.S_IFREG:
+		return hint.Errorf("- is standard output, with a tar archive", "%s: neither a file nor a directory, and not to be replaced", u.Path)
 	case !p.Exists && !dir && WantsDir(u.Path):
 		return noParent(u.Path)
 	}
@@ -481,16 +483,28 @@ func (u *unpacker) finish(fd int, h *tar.Header) error {
 	return futimens(fd, h.ModTime)
 }
 
-// finishNode completes what isn't opened: a symlink, a pipe, a device.
+// finishNode completes what has no content: a symlink, a pipe, a device. A handle makes sure that it is still that, and no other
+// name of a file that somebody would like to have (a hard link put in its place).
 func (u *unpacker) finishNode(dir int, base string, h *tar.Header) error {
+	fd, err := unix.Openat(dir, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if kind(&st) == unix.S_IFREG || kind(&st) == unix.S_IFDIR || st.Nlink != 1 {
+		return errExchanged
+	}
 	if uid, gid, set := u.owner(h); set {
-		if err := u.chownFailed(h, unix.Fchownat(dir, base, uid, gid, unix.AT_SYMLINK_NOFOLLOW)); err != nil {
+		if err := u.chownFailed(h, unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH)); err != nil {
 			return err
 		}
 	}
-	if h.Typeflag != tar.TypeSymlink {
-		// fchmodat(2) knows no AT_SYMLINK_NOFOLLOW before Linux 6.6: the handle makes sure what it is.
-		if err := u.chmodNode(dir, base, h); err != nil {
+	if h.Typeflag == tar.TypeFifo {
+		if err := u.chmodPipe(dir, base, h); err != nil {
 			return err
 		}
 	}
@@ -498,15 +512,19 @@ func (u *unpacker) finishNode(dir int, base string, h *tar.Header) error {
 	return unix.UtimesNanoAt(dir, base, t[:], unix.AT_SYMLINK_NOFOLLOW)
 }
 
-func (u *unpacker) chmodNode(dir int, base string, h *tar.Header) error {
-	if h.Typeflag != tar.TypeFifo {
-		return nil
-	}
+var errExchanged = errors.New("somebody exchanged it while it was made")
+
+// chmodPipe: the mode that a pipe is made with is cut by the umask. Opened by its name again, it must be one.
+func (u *unpacker) chmodPipe(dir int, base string, h *tar.Header) error {
 	fd, err := beneath(dir, base, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || kind(&st) != unix.S_IFIFO {
+		return errExchanged
+	}
 	return unix.Fchmod(fd, u.mode(h))
 }
 

@@ -199,7 +199,7 @@ func (req *CopyRequest) toHost(from, to *place) (n int64, err error) {
 		defer root.Close()
 		read = func(r *os.File) error {
 			return archive.Unpack(&counter{Reader: r, n: &n}, root, archive.UnpackOptions{Path: to.path, Name: name, Overwrite: req.Overwrite, Host: true,
-				Warn: func(line string) { from.files.say("warning: " + line) }})
+				Warn: from.files.warn()})
 		}
 	}
 	err = pipe(func(w *os.File) error { return from.files.do(req.packJob(from), w, false) }, read)
@@ -232,7 +232,7 @@ func (req *CopyRequest) fromHost(from, to *place) (n int64, err error) {
 		return 0, &os.PathError{Op: "open", Path: from.path, Err: unix.ENOTDIR}
 	}
 	name := topName(from.path)
-	o := archive.PackOptions{Name: name, Warn: func(line string) { to.files.say("warning: " + line) }}
+	o := archive.PackOptions{Name: name, Warn: to.files.warn()}
 	if req.Archive {
 		o.Owner = inContainer(to.files.ids)
 	}

@@ -272,12 +272,34 @@ func (f *files) tell(words *os.File) <-chan struct{} {
 	go func() {
 		defer close(done)
 		defer words.Close()
-		for lines := bufio.NewScanner(words); lines.Scan(); {
-			f.say("warning: " + lines.Text())
+		count := 0
+		for lines := bufio.NewScanner(words); lines.Scan(); count++ {
+			if count < maxWarnings {
+				f.say("warning: " + lines.Text())
+			}
+		}
+		io.Copy(io.Discard, words) // a line without an end must not stop whoever writes it
+		if count > maxWarnings {
+			f.say(fmt.Sprintf("warning: and %d more", count-maxWarnings))
 		}
 	}()
 	return done
 }
+
+// warn tells those of the outside.
+func (f *files) warn() func(string) {
+	count := 0
+	return func(line string) {
+		if count++; count <= maxWarnings {
+			f.say("warning: " + line)
+		} else if count == maxWarnings+1 {
+			f.say("warning: and more of that kind")
+		}
+	}
+}
+
+// maxWarnings are shown of one copy: a container may have a million sockets.
+const maxWarnings = 20
 
 // hear serves the inside until it has ended, and returns its failure.
 func hear(proc *userns.Process, r *run) error {

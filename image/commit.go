@@ -202,24 +202,6 @@ func (config *commitConfig) change(c *storage.Commit) error {
 	return apply(to, c.Changes)
 }
 
-// setEnv replaces a variable or adds it.
-func setEnv(c *v1.ImageConfig, entry string) {
-	name, _, _ := strings.Cut(entry, "=")
-	at := slices.IndexFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
-	if at >= 0 {
-		c.Env[at] = entry
-		return
-	}
-	c.Env = append(c.Env, entry)
-}
-
-func expose(c *v1.ImageConfig, port string) {
-	if c.ExposedPorts == nil {
-		c.ExposedPorts = map[string]struct{}{}
-	}
-	c.ExposedPorts[port] = struct{}{}
-}
-
 // putImage writes config, manifest and image, as package storage of containers/image does for an image that it copied.
 func (s *Store) putImage(config *commitConfig, top *cstorage.Layer, c *storage.Commit, named reference.Named) (string, error) {
 	now := time.Now().UTC()

@@ -255,15 +255,13 @@ func ended(status syscall.WaitStatus) error {
 	return errors.New("copy files: " + sys.Describe(status))
 }
 
-// blame chooses, of what both ends of a stream say, the reason.
+// blame chooses, of what both ends of a stream say, the reason: what a reader misses is the consequence of what its writer says, unless
+// that is only that the reader let go.
 func blame(reader, writer error) error {
-	switch {
-	case writer == nil || reader != nil && (errors.Is(writer, errStopped) || errors.Is(writer, archive.ErrReader)):
+	if writer == nil || reader != nil && (errors.Is(writer, errStopped) || errors.Is(writer, archive.ErrReader)) {
 		return reader
-	case errors.Is(reader, errStopped) || reader == nil:
-		return writer
 	}
-	return writer // what the reader misses is the consequence
+	return writer
 }
 
 // tell passes the warnings of the inside on.

@@ -216,6 +216,10 @@ func (f *files) work(c userns.Config, p *enter.Plan, stream *os.File, r *run) er
 		return err
 	}
 	c.Stdio, c.Extra = [3]*os.File{null, null, theirs}, []*os.File{stream}
+	if r != nil && r.dir != nil {
+		// The lock, too: when this process is killed, it holds until the inside has let go of the mount.
+		c.Extra = append(c.Extra, r.dir.Lock())
+	}
 	proc, err := userns.Start(c)
 	theirs.Close()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -115,4 +116,19 @@ func hostnameEnv(env []string, hostname string) []string {
 		return env
 	}
 	return append(slices.Clip(env), "HOSTNAME="+hostname)
+}
+
+// exposed are the ports of the container that are published, as an image's config names them.
+func exposed(published []string) []string {
+	ports, err := slirp.ParsePorts(published)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, p := range ports {
+		for i := range p.Count {
+			all = append(all, strconv.Itoa(int(p.Container)+i)+"/"+p.Proto)
+		}
+	}
+	return all
 }

@@ -53,6 +53,8 @@ func enter() error {
 		return remove(p)
 	case len(p.Measure) > 0:
 		return measure(p)
+	case p.Archive != nil:
+		return archiveFiles(p)
 	}
 	b := &builder{plan: p}
 	steps := []func() error{

@@ -22,6 +22,7 @@ package enter
 import (
 	"encoding/json"
 
+	"github.com/rl-containers/rl/archive"
 	"github.com/rl-containers/rl/sys"
 )
 
@@ -61,6 +62,10 @@ type Plan struct {
 	Remove []string
 	// Measure, instead of all above, are directories whose use of disk is printed, a number a line.
 	Measure []string
+	// Archive, instead of a program, is work on the files of a container, with the stream of an archive on descriptor 4: in the
+	// container that runs (Enter), else with Root and Mounts; a Root without Kind leaves the host's files in place. Nothing of
+	// the container is executed. What is left out is told in lines on standard error.
+	Archive *archive.Job
 }
 
 // Owner is who makes what is made in the container: its root, or the one id that is mapped (--userns=keep-id without ranges).
@@ -83,6 +88,8 @@ type RootFS struct {
 	// Dir holds upper and work; for Bind it is the root directory itself. Its path is not shown to the container.
 	Dir      string
 	ReadOnly bool
+	// Look shows what is there without a change: upper is the topmost of the lower directories (Overlay).
+	Look bool
 
 	// Devices lets device files of the directory work (Bind).
 	Devices bool

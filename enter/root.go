@@ -146,6 +146,9 @@ func mountOverlay(r *RootFS, dir int) error {
 		lower[i] = strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(l)
 	}
 	data := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + at + "/upper,workdir=" + at + "/work,userxattr,volatile"
+	if r.Look {
+		data = "lowerdir=" + at + "/upper:" + strings.Join(lower, ":") + ",userxattr"
+	}
 	if len(data) >= os.Getpagesize() {
 		return fmt.Errorf("%d layers need %d bytes of mount options, the kernel takes %d", len(lower), len(data), os.Getpagesize()-1)
 	}

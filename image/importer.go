@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -81,68 +80,7 @@ func local(name string) string {
 func changed(changes []string) (v1.Image, error) {
 	var img v1.Image
 	img.OS, img.Architecture = "linux", goarch
-	c := &img.Config
-	for _, line := range changes {
-		word, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if !ok {
-			word, rest, ok = strings.Cut(line, "=") // podman takes CMD=… too
-		}
-		if !ok {
-			return img, hint.Errorf("CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME", "-c %s: no value", line)
-		}
-		if err := change(c, strings.ToUpper(word), strings.TrimSpace(rest)); err != nil {
-			return img, fmt.Errorf("-c %s: %w", line, err)
-		}
-	}
-	return img, nil
-}
-
-func change(c *v1.ImageConfig, word, value string) error {
-	switch word {
-	case "CMD":
-		c.Cmd = command(value)
-	case "ENTRYPOINT":
-		c.Entrypoint = command(value)
-	case "ENV":
-		if !strings.Contains(value, "=") {
-			value = strings.Replace(value, " ", "=", 1)
-		}
-		c.Env = append(c.Env, value)
-	case "USER":
-		c.User = value
-	case "WORKDIR":
-		c.WorkingDir = value
-	case "STOPSIGNAL":
-		c.StopSignal = value
-	case "LABEL":
-		if c.Labels == nil {
-			c.Labels = map[string]string{}
-		}
-		k, v, _ := strings.Cut(value, "=")
-		c.Labels[k] = strings.Trim(v, `"`)
-	case "EXPOSE":
-		if c.ExposedPorts == nil {
-			c.ExposedPorts = map[string]struct{}{}
-		}
-		c.ExposedPorts[value] = struct{}{}
-	case "VOLUME":
-		if c.Volumes == nil {
-			c.Volumes = map[string]struct{}{}
-		}
-		c.Volumes[value] = struct{}{}
-	default:
-		return hint.Errorf("CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME", "unknown instruction %s", word)
-	}
-	return nil
-}
-
-// command is the exec form, or the shell form.
-func command(value string) []string {
-	var words []string
-	if json.Unmarshal([]byte(value), &words) == nil {
-		return words
-	}
-	return []string{"/bin/sh", "-c", value}
+	return img, apply(&img.Config, changes)
 }
 
 // isTar looks at the first header: the library would take any file for a layer and fail in the middle.

@@ -12,7 +12,7 @@ import (
 // owner closed (overlayfs makes work/work with mode 0) and goes on after a failure, so that as little as possible is left.
 func RemoveAll(path string) error { return RemoveAt(unix.AT_FDCWD, path) }
 
-// RemoveAt is RemoveAll for the entry name of the directory dir.
+// RemoveAt is RemoveAll of name in the directory dir.
 func RemoveAt(dir int, name string) error {
 	err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
 	switch {

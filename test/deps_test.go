@@ -19,12 +19,13 @@ const module = "github.com/rl-containers/rl"
 var floors = map[string]int{
 	"hint":  0,
 	"idmap": 1, "spec": 1, "sys": 1,
-	"userns": 2, "enter": 2, "slirp": 2, "storage": 2, "cgroup": 2, "seccomp": 2,
-	"plan": 3, "stdio": 3,
-	"container": 4, "image": 4, "doctor": 4, "oci": 4,
-	"cmd/verbs": 5,
-	"cmd/rl":    6, "cmd/rl-image": 6, "cmd/rl-tiny": 6,
-	"test": 7, "hack": 7,
+	"archive": 2,
+	"userns":  3, "enter": 3, "slirp": 3, "storage": 3, "cgroup": 3, "seccomp": 3,
+	"plan": 4, "stdio": 4,
+	"container": 5, "image": 5, "doctor": 5, "oci": 5,
+	"cmd/verbs": 6,
+	"cmd/rl":    7, "cmd/rl-image": 7, "cmd/rl-tiny": 7,
+	"test": 8, "hack": 8,
 }
 
 // heavy trees cost time at each start, for their package state alone: rl must not link them.

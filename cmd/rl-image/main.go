@@ -157,6 +157,9 @@ func jobFor(verb string) (*job, error) {
 	case "import":
 		a := new(verbs.Import)
 		return &job{a, &a.Quiet, func(ctx context.Context, s *image.Store) error { return importTar(ctx, s, a) }}, nil
+	case "commit":
+		a := new(storage.Commit)
+		return &job{a, &a.Quiet, func(_ context.Context, s *image.Store) error { return commit(s, a) }}, nil
 	case "resolve":
 		a := new(storage.Resolve)
 		return &job{a, &a.Quiet, func(ctx context.Context, s *image.Store) error { return s.Resolve(ctx, *a) }}, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/rl-containers/rl/cmd/verbs"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/image"
+	"github.com/rl-containers/rl/storage"
 )
 
 func pull(ctx context.Context, s *image.Store, a *verbs.Pull) error {
@@ -43,6 +44,21 @@ func importTar(ctx context.Context, s *image.Store, a *verbs.Import) error {
 		fmt.Println("sha256:" + id)
 	}
 	return err
+}
+
+// commit prints the id, as docker does, when all is done.
+func commit(s *image.Store, a *storage.Commit) error {
+	id, err := s.Commit(a, os.Stdin)
+	if err != nil {
+		return err
+	}
+	if a.IIDFile != "" {
+		if err := os.WriteFile(a.IIDFile, []byte("sha256:"+id), 0o666); err != nil {
+			return fmt.Errorf("the image %s is there, but not its id in a file: %w", id, err)
+		}
+	}
+	fmt.Println("sha256:" + id)
+	return nil
 }
 
 // rmi tries all; the exit code is that of the last failure.

@@ -71,16 +71,24 @@ func collect(entries []specs.LinuxSyscall) (map[string][]rule, error) {
 			if n += len(r); n > maxRules {
 				return nil, fmt.Errorf("more than %d rules", maxRules)
 			}
-			all[name] = append(all[name], r...)
+			all[name] = join(all[name], r)
 		}
 	}
 	return all, nil
 }
 
+// join appends more, which nobody changes: where it is all there is, it stays where it is.
+func join(rules, more []rule) []rule {
+	if rules == nil {
+		return slices.Clip(more)
+	}
+	return append(rules, more...)
+}
+
 // spans covers all numbers of an ABI.
 func spans(abi ABI, t map[string]numbers, byName map[string][]rule, deny uint32) []span {
 	calls, end := numbered(abi, t, byName)
-	all := []span{{start: 0, ret: deny}}
+	all := append(make([]span, 0, 2*len(calls)+1), span{start: 0, ret: deny})
 	add := func(s span) {
 		switch prev := &all[len(all)-1]; {
 		case prev.start == s.start:
@@ -114,13 +122,13 @@ func gap(nr, end, deny uint32) uint32 {
 // numbered are the rules by number, and the end of the ordinary numbers (0 if there are none).
 func numbered(abi ABI, t map[string]numbers, byName map[string][]rule) (calls map[uint32][]rule, end uint32) {
 	const armPrivate = 0xf0000 // __ARM_NR_BASE: cacheflush, set_tls and others, beside the ordinary ones
-	calls = map[uint32][]rule{}
+	calls = make(map[uint32][]rule, len(byName))
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		n, ok := t[name]
 		if !ok || n[abi] == missing {
 			continue // as runc does: a profile is for many kernels and architectures
 		}
-		calls[n[abi]] = append(calls[n[abi]], byName[name]...)
+		calls[n[abi]] = join(calls[n[abi]], byName[name])
 		if n[abi] < armPrivate {
 			end = max(end, n[abi]+1)
 		}
@@ -134,14 +142,15 @@ func numbered(abi ABI, t map[string]numbers, byName map[string][]rule) (calls ma
 // demux lets the rules of socket(2) and the like also hold for socketcall and ipc, unless the profile names these itself.
 // What a condition is about is in memory there, out of reach: such a rule refuses the whole call, or isn't used.
 func demux(t map[string]numbers, byName map[string][]rule, calls map[uint32][]rule) {
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		mux, number := muxed(name)
-		if mux == "" || byName[mux] != nil {
+	places := muxed()
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		at := places[name]
+		if byName[name] == nil || byName[at.mux] != nil {
 			continue
 		}
-		nr := t[mux][X86]
+		nr := t[at.mux][X86]
 		// The upper half of ipc's first argument is a version.
-		which := []specs.LinuxSeccompArg{{Index: 0, Op: specs.OpMaskedEqual, Value: 0xffff, ValueTwo: number}}
+		which := []specs.LinuxSeccompArg{{Index: 0, Op: specs.OpMaskedEqual, Value: 0xffff, ValueTwo: at.number}}
 		for _, r := range byName[name] {
 			if len(r.conditions) == 0 || !permissive(r.ret) {
 				calls[nr] = append(calls[nr], rule{which, r.ret})

@@ -16,26 +16,29 @@ const missing = ^uint32(0)
 
 type numbers [abis]uint32
 
-// table reads syscalls.txt. It costs some 50 µs, and only profiles that weren't compiled at build time need it.
+// table reads syscalls.txt, for the profiles that weren't compiled at build time.
 func table() map[string]numbers {
 	t := make(map[string]numbers, strings.Count(syscalls, "\n"))
 	for line := range strings.Lines(syscalls) {
-		f := strings.Fields(line)
-		if len(f) != 1+int(abis) || f[0] == "#" {
-			continue
+		name, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if name != "#" {
+			t[name] = parseNumbers(rest)
 		}
-		t[f[0]] = parseNumbers(f[1:])
 	}
 	return t
 }
 
-func parseNumbers(fields []string) (n numbers) {
-	for i, f := range fields {
-		v, err := strconv.ParseUint(f, 10, 32)
-		if err != nil {
-			v = uint64(missing)
+func parseNumbers(fields string) (n numbers) {
+	for i := range n {
+		var f string
+		f, fields, _ = strings.Cut(fields, " ")
+		n[i] = missing
+		if f == "-" {
+			continue // an error would cost more than all else here
 		}
-		n[i] = uint32(v)
+		if v, err := strconv.ParseUint(f, 10, 32); err == nil {
+			n[i] = uint32(v)
+		}
 	}
 	return n
 }
@@ -51,20 +54,26 @@ func Names(abi ABI) map[uint32]string {
 	return names
 }
 
+// place is where a call is among those of socketcall(2) or ipc(2).
+type place struct {
+	mux    string
+	number uint64
+}
+
 // muxed: on i386 the calls of sockets and of System V IPC can also be made through one system call each, socketcall(2) and
-// ipc(2), whose first argument says which one is meant (linux/net.h, linux/ipc.h). It is name's number there.
-func muxed(name string) (mux string, number uint64) {
-	for i, n := range strings.Fields("socket bind connect listen accept getsockname getpeername socketpair send recv sendto " +
-		"recvfrom shutdown setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg") {
-		if n == name {
-			return "socketcall", uint64(i + 1)
+// ipc(2), whose first argument says which one is meant (linux/net.h, linux/ipc.h).
+func muxed() map[string]place {
+	all := map[string]place{}
+	for mux, names := range map[string]string{
+		"socketcall": "socket bind connect listen accept getsockname getpeername socketpair send recv sendto " +
+			"recvfrom shutdown setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg",
+		"ipc": "semop semget semctl semtimedop - - - - - - msgsnd msgrcv msgget msgctl - - - - - - shmat shmdt shmget shmctl",
+	} {
+		for i, name := range strings.Fields(names) {
+			if name != "-" {
+				all[name] = place{mux, uint64(i + 1)}
+			}
 		}
 	}
-	for i, n := range strings.Fields("semop semget semctl semtimedop - - - - - - msgsnd msgrcv msgget msgctl - - - - - - " +
-		"shmat shmdt shmget shmctl") {
-		if n == name {
-			return "ipc", uint64(i + 1)
-		}
-	}
-	return "", 0
+	return all
 }

@@ -114,9 +114,9 @@ func newNaive(p *specs.LinuxSeccomp, native ABI) *naive {
 			n.has[name] = append(n.has[name], s)
 		}
 	}
-	for name := range n.has {
-		if mux, _ := muxed(name); mux != "" && n.standIn(name) != nil {
-			n.muxed[mux] = true
+	for name, at := range muxed() {
+		if n.standIn(name) != nil {
+			n.muxed[at.mux] = true
 		}
 	}
 	for abi := range abis {
@@ -221,8 +221,8 @@ func (n *naive) standIn(name string) *uint32 {
 
 // mux: the rules of what socketcall and ipc stand for, by the first argument.
 func (n *naive) mux(mux string, c call) uint32 {
-	for name := range n.has {
-		if m, number := muxed(name); m == mux && c.args[0]&0xffff == number {
+	for name, at := range muxed() {
+		if at.mux == mux && c.args[0]&0xffff == at.number {
 			if r := n.standIn(name); r != nil {
 				return *r
 			}

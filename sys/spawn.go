@@ -258,7 +258,7 @@ func (s *Spawn) first() *cloneArgs {
 	if len(s.Join) > 0 {
 		return a
 	}
-	a.flags |= uint64(s.Flags &^ unix.CLONE_NEWCGROUP)
+	a.flags |= sharing | uint64(s.Flags&^unix.CLONE_NEWCGROUP)
 	if s.Cgroup != nil {
 		a.flags |= unix.CLONE_INTO_CGROUP
 		a.cgroup = uint64(s.Cgroup.Fd())
@@ -315,22 +315,24 @@ func afterFork()
 //go:linkname afterForkInChild syscall.runtime_AfterForkInChild
 func afterForkInChild()
 
-// fork clones the process. The child never comes back from run.
+// fork clones the process, or makes a child in its memory: what the child writes there is of the table. It never comes back
+// from run.
 //
 //go:norace
 //go:noinline
 func (t *table) fork(a *cloneArgs) (pid int, errno syscall.Errno) {
-	var r uintptr
+	var r, e uintptr
 	beforeFork()
 	if a.flags&unix.CLONE_INTO_CGROUP != 0 {
 		a.pidfd = uint64(uintptr(unsafe.Pointer(&t.pidfd)))
-		r, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a), 0)
+		r, e = vfork(unix.SYS_CLONE3, uintptr(unsafe.Pointer(a)), unsafe.Sizeof(*a), 0)
 	} else {
-		r, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(a.flags|a.exitSignal), 0, uintptr(unsafe.Pointer(&t.pidfd)), 0, 0, 0)
+		r, e = vfork(unix.SYS_CLONE, uintptr(a.flags|a.exitSignal), 0, uintptr(unsafe.Pointer(&t.pidfd)))
 	}
-	if errno != 0 || r != 0 {
+	runtime.KeepAlive(a)
+	if e != 0 || r != 0 {
 		afterFork()
-		return int(r), errno
+		return int(r), syscall.Errno(e)
 	}
 	afterForkInChild()
 	t.run()

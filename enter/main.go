@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -111,20 +112,14 @@ func readPlan() (*Plan, error) {
 	if _, err := io.ReadFull(sock{}, buf); err != nil {
 		return nil, gone(err)
 	}
-	p := new(Plan)
-	if err := json.Unmarshal(buf, p); err != nil {
-		return nil, fmt.Errorf("read plan: %w", err)
-	}
-	return p, nil
+	return decodePlan(buf)
 }
 
 // WritePlan sends p as Main reads it.
 func WritePlan(w io.Writer, p *Plan) error {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...))
+	b := appendWire(make([]byte, 4, 16<<10), reflect.ValueOf(p).Elem())
+	binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
+	_, err := w.Write(b)
 	return err
 }
 

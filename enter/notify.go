@@ -26,6 +26,7 @@ type agent struct {
 func newAgent(p *Process) *agent {
 	a := &agent{conn: p.Notify, message: p.NotifyMessage}
 	debug.SetGCPercent(-1) // a collection would stop the filtered thread by a signal
+	runtime.GOMAXPROCS(2)  // userns gives one, and the filtered thread doesn't let go of its processor
 	go a.serve()
 	return a
 }

@@ -124,37 +124,37 @@ const (
 
 // Mount is one mount below the root.
 type Mount struct {
-	Kind        Kind         `json:",omitempty"`
-	FS          string       `json:",omitempty"`
-	Source      string       `json:",omitempty"`
-	Target      string       `json:",omitempty"` // inside the root; symlinks of the image are followed inside the root
-	Options     []sys.Option `json:",omitempty"`
-	Attr        uint64       `json:",omitempty"` // MOUNT_ATTR_* that are set
-	Clear       uint64       `json:",omitempty"` // MOUNT_ATTR_* that are cleared
-	Recursive   bool         `json:",omitempty"` // Bind: with the mounts below Source; Attr applies to those, too
-	Propagation uint64       `json:",omitempty"` // MS_PRIVATE, MS_SLAVE, MS_SHARED
+	Kind        Kind
+	FS          string
+	Source      string
+	Target      string // inside the root; symlinks of the image are followed inside the root
+	Options     []sys.Option
+	Attr        uint64 // MOUNT_ATTR_* that are set
+	Clear       uint64 // MOUNT_ATTR_* that are cleared
+	Recursive   bool   // Bind: with the mounts below Source; Attr applies to those, too
+	Propagation uint64 // MS_PRIVATE, MS_SLAVE, MS_SHARED
 	// Shallow: Attr and Clear are for the mount itself only. DeepAttr and DeepClear are for those below it, too.
-	Shallow             bool   `json:",omitempty"`
-	DeepAttr, DeepClear uint64 `json:",omitempty"`
+	Shallow             bool
+	DeepAttr, DeepClear uint64
 	// Fallback is a path of the host that is bound, read-only, when the kernel refuses a new instance: a proc without a pid
 	// namespace, a sysfs without a network namespace.
-	Fallback string `json:",omitempty"`
+	Fallback string
 	// KeepMode gives a new tmpfs the mode of the directory that it covers.
-	KeepMode bool `json:",omitempty"`
+	KeepMode bool
 	// NoLink refuses a symlink at Target: the paths that are masked below it would be those of another directory (CVE-2019-19921,
 	// CVE-2023-27561).
-	NoLink bool `json:",omitempty"`
+	NoLink bool
 	// Device is checked to be the source's (st_rdev) when it isn't 0; Mode and the ids are those of a device or FIFO that is made.
-	Device   uint64 `json:",omitempty"`
-	Mode     uint32 `json:",omitempty"`
-	UID, GID int    `json:",omitempty"`
-	CopyUp   bool   `json:",omitempty"` // a tmpfs starts with the content of the directory it covers (tmpcopyup)
+	Device   uint64
+	Mode     uint32
+	UID, GID int
+	CopyUp   bool // a tmpfs starts with the content of the directory it covers (tmpcopyup)
 	// Volume says that Source is one.
-	Volume *Volume `json:",omitempty"`
+	Volume *Volume
 	// IfDir leaves the mount out when the image has no directory for it.
-	IfDir bool `json:",omitempty"`
+	IfDir bool
 	// Optional is the reason why the start goes on without this mount when the kernel refuses it.
-	Optional string `json:",omitempty"`
+	Optional string
 }
 
 // Process is what is executed, and as whom.

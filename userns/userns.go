@@ -40,6 +40,7 @@ type Config struct {
 func (c *Config) spawn(sock *os.File) *sys.Spawn {
 	s := &sys.Spawn{
 		Path: "/proc/self/exe", Argv: append([]string{"rl-enter"}, c.Args...), Join: c.Join,
+		Env:   []string{"GOMAXPROCS=1"}, // one thread does it all; others would cost more than they save
 		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], sock}, c.Extra...),
 		Flags: c.Namespaces, Cgroup: c.Cgroup, AmbientCaps: !c.Same || len(c.Join) > 0,
 	}

@@ -33,6 +33,9 @@ type creation struct {
 	group   *cgroup.Group
 	proc    *userns.Process
 	console *console
+	filter  <-chan filter
+	// caught is closed when signals go to whoever waits for the end; nil when nobody does.
+	caught <-chan struct{}
 	// gated: the process waits at the gate for start, instead of at the caller's socket.
 	gated bool
 	// attached: the caller stays until the end.
@@ -68,6 +71,7 @@ func (c *creation) load() (err error) {
 	if c.bundle, err = loadBundle(c.Bundle, c.Config); err != nil {
 		return err
 	}
+	c.filter = compileFilter(c.bundle.spec.Linux.Seccomp)
 	if c.bundle.spec.Process.Terminal {
 		c.console, err = newConsole(c.ConsoleSocket, c.attached)
 		return err
@@ -123,6 +127,9 @@ func (c *creation) compile() (err error) {
 }
 
 func (c *creation) openDir() (err error) {
+	if c.caught != nil {
+		<-c.caught // from here on, a signal that ended this process would leave something behind
+	}
 	c.dir, err = c.newDir(c.ID)
 	return err
 }
@@ -232,6 +239,9 @@ func (c *creation) send() (err error) {
 		Owner: os.Getuid(), Cgroup: c.group.Dir(), Pid: c.proc.Pid, BootID: sys.BootID()}
 	if c.rec.Start, err = sys.StartTime(c.proc.Pid); err != nil {
 		return fmt.Errorf("start container: the child died without a word: %w", err)
+	}
+	if err := addFilter(&c.plan.Process, c.filter); err != nil {
+		return err
 	}
 	// "created" for the hooks before it is, as crun says and runtime-tools wants: what they look at is made.
 	if c.plan.State, err = json.Marshal(c.rec.state(specs.StateCreated)); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,13 +37,13 @@ func (r *Runtime) Exec(o ExecOptions) (code int, err error) {
 	if err := json.Unmarshal(text, s); err != nil {
 		return 0, fmt.Errorf("configuration of container %s: %w", o.ID, err)
 	}
-	c := &creation{Runtime: r, bundle: &bundle{spec: s, text: text}, attached: !o.Detach}
+	c := &creation{Runtime: r, bundle: &bundle{spec: s, text: text}, attached: !o.Detach, filter: compileFilter(s.Linux.Seccomp)}
 	if s.Process, err = o.process(s.Process); err != nil {
 		return 0, err
 	}
 	signals := make(chan os.Signal, 64)
 	if !o.Detach {
-		signal.Notify(signals)
+		c.caught = catch(signals)
 	}
 	if err := c.exec(o, rec); err != nil {
 		c.destroy()
@@ -104,6 +103,9 @@ func (c *creation) exec(o ExecOptions, rec *record) (err error) {
 		return err
 	}
 	c.rec = *rec
+	if c.caught != nil {
+		<-c.caught // from here on, a signal is for the program
+	}
 	if err := c.start(); err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/rl-containers/rl/sys"
 )
 
-// complete adds what package plan leaves open: credentials, seccomp, scheduling.
+// complete adds what package plan leaves open: credentials, scheduling, whether there is a seccomp agent.
 func complete(p *enter.Process, s *specs.Process, c *specs.Spec, noGroups bool) (err error) {
 	p.Detached, p.NoGroups = true, noGroups
 	p.IDs = &enter.IDs{UID: int(s.User.UID), GID: int(s.User.GID)}
@@ -42,7 +42,10 @@ func complete(p *enter.Process, s *specs.Process, c *specs.Spec, noGroups bool) 
 	if p.Scheduling.Personality, err = personality(c.Linux.Personality); err != nil {
 		return err
 	}
-	return addSeccomp(p, c.Linux.Seccomp)
+	if c.Linux.Seccomp != nil && c.Linux.Seccomp.ListenerPath != "" {
+		p.Notify = -1 // its number is known when the connection is made
+	}
+	return nil
 }
 
 // environment is without names that stand twice, the last one counts, and without an empty HOME, which passwd is asked for.
@@ -76,21 +79,41 @@ func enabled(file, want string) bool {
 	return err == nil && strings.HasPrefix(string(b), want)
 }
 
-// addSeccomp compiles the filter of the spec.
-func addSeccomp(p *enter.Process, s *specs.LinuxSeccomp) error {
+// filter is the seccomp filter of the spec.
+type filter struct {
+	program  []byte
+	flags    uint
+	notifies bool
+	err      error
+}
+
+// compileFilter works beside the start of the process, which takes longer; the process gets it with its plan.
+func compileFilter(s *specs.LinuxSeccomp) <-chan filter {
+	c := make(chan filter, 1)
 	if s == nil {
+		close(c)
+		return c
+	}
+	go func() {
+		var f filter
+		f.program, f.flags, f.notifies, f.err = seccomp.FromSpec(s)
+		if f.err == nil && f.notifies && s.ListenerPath == "" {
+			f.err = errors.New("SCMP_ACT_NOTIFY needs a listenerPath")
+		}
+		c <- f
+	}()
+	return c
+}
+
+// addFilter waits for it.
+func addFilter(p *enter.Process, c <-chan filter) error {
+	f, some := <-c
+	if !some {
 		return nil
 	}
-	program, flags, notifies, err := seccomp.FromSpec(s)
-	if err != nil {
-		return fmt.Errorf("linux.seccomp: %w", err)
-	}
-	p.Seccomp, p.SeccompFlags = [][]byte{program}, flags
-	if notifies && s.ListenerPath == "" {
-		return errors.New("linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath")
-	}
-	if s.ListenerPath != "" {
-		p.Notify = -1 // its number is known when the connection is made
+	p.Seccomp, p.SeccompFlags = [][]byte{f.program}, f.flags
+	if f.err != nil {
+		return fmt.Errorf("linux.seccomp: %w", f.err)
 	}
 	return nil
 }

@@ -74,10 +74,9 @@ func (r *Runtime) poststart(d *dir, rec *record, s *specs.Spec) error {
 // Run is Create and Start, and unless detach waits for the end and deletes (unless keep): the program's exit code.
 func (r *Runtime) Run(o CreateOptions, detach, keep bool) (code int, err error) {
 	c := &creation{Runtime: r, CreateOptions: o, attached: !detach}
-	// The kernel tells SIGCHLD and the end of children to this process only.
 	signals := make(chan os.Signal, 64)
 	if !detach {
-		signal.Notify(signals)
+		c.caught = catch(signals)
 	}
 	if err := c.make(); err != nil {
 		c.destroy()
@@ -100,6 +99,16 @@ func (r *Runtime) Run(o CreateOptions, detach, keep bool) (code int, err error) 
 		return code, err
 	}
 	return code, r.remove(c.dir, &c.rec)
+}
+
+// catch lets all signals go to c, beside the reading of the bundle: each one costs the Go runtime a round between its threads.
+func catch(c chan<- os.Signal) <-chan struct{} {
+	caught := make(chan struct{})
+	go func() {
+		signal.Notify(c)
+		close(caught)
+	}()
+	return caught
 }
 
 // wait passes signals and bytes until the process ends.

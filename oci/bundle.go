@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +70,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 // what is known and can't be done is an error.
 func Parse(text []byte) (*specs.Spec, error) {
 	s := new(specs.Spec)
-	if err := json.Unmarshal(text, s); err != nil {
+	if err := decode(text, s); err != nil {
 		return nil, fmt.Errorf("not a runtime configuration: %w", err)
 	}
 	for _, check := range []func(*specs.Spec) error{checkVersion, checkRoot, checkProcess, checkNamespaces, checkSysctl, checkRefused} {

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -34,7 +33,7 @@ func (r *Runtime) Exec(o ExecOptions) (code int, err error) {
 		return 0, err
 	}
 	s := new(specs.Spec)
-	if err := json.Unmarshal(text, s); err != nil {
+	if err := decode(text, s); err != nil {
 		return 0, fmt.Errorf("configuration of container %s: %w", o.ID, err)
 	}
 	c := &creation{Runtime: r, bundle: &bundle{spec: s, text: text}, attached: !o.Detach, filter: compileFilter(s.Linux.Seccomp)}

@@ -1,0 +1,165 @@
+package oci
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// decode reads JSON into what to points at, as json.Unmarshal does but for names in other letters (Process for process), which
+// stay unknown. encoding/json makes itself tables of all types below a type before it reads the first byte: for a runtime
+// configuration, with its sections about Windows, Solaris and virtual machines, that takes longer than all the rest.
+func decode(text []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // a limit may have 64 bits
+	var from any
+	if err := d.Decode(&from); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the end")
+	}
+	return fill(reflect.ValueOf(to).Elem(), from)
+}
+
+// fill sets v. null leaves it as it is.
+func fill(v reflect.Value, from any) error {
+	if from == nil {
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return fill(v.Elem(), from)
+	case reflect.Struct:
+		if m, ok := from.(map[string]any); ok {
+			return fillStruct(v, m)
+		}
+	case reflect.Map:
+		if m, ok := from.(map[string]any); ok {
+			return fillMap(v, m)
+		}
+	case reflect.Slice:
+		if all, ok := from.([]any); ok {
+			return fillSlice(v, all)
+		}
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(from))
+		return nil
+	case reflect.String:
+		if s, ok := from.(string); ok {
+			v.SetString(s)
+			return nil
+		}
+	case reflect.Bool:
+		if b, ok := from.(bool); ok {
+			v.SetBool(b)
+			return nil
+		}
+	default:
+		if n, ok := from.(json.Number); ok {
+			return fillNumber(v, n.String())
+		}
+	}
+	return fmt.Errorf("%s where %s belongs", describe(from), v.Kind())
+}
+
+func describe(from any) string {
+	switch from.(type) {
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	case json.Number:
+		return "a number"
+	case bool:
+		return "true or false"
+	}
+	return "a string"
+}
+
+func fillStruct(v reflect.Value, m map[string]any) error {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous && name == "" { // its fields are those of the outer one
+			if err := fillStruct(v.Field(i), m); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := fill(v.Field(i), m[name]); err != nil {
+			return inside(name, err)
+		}
+	}
+	return nil
+}
+
+func fillMap(v reflect.Value, m map[string]any) error {
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(m)))
+	for key, from := range m {
+		value := reflect.New(v.Type().Elem()).Elem()
+		if err := fill(value, from); err != nil {
+			return inside(key, err)
+		}
+		v.SetMapIndex(reflect.ValueOf(key).Convert(v.Type().Key()), value)
+	}
+	return nil
+}
+
+func fillSlice(v reflect.Value, all []any) error {
+	v.Set(reflect.MakeSlice(v.Type(), len(all), len(all)))
+	for i, from := range all {
+		if err := fill(v.Index(i), from); err != nil {
+			return inside(strconv.Itoa(i), err)
+		}
+	}
+	return nil
+}
+
+func fillNumber(v reflect.Value, n string) (err error) {
+	switch bits := v.Type().Size() * 8; {
+	case v.CanInt():
+		var i int64
+		if i, err = strconv.ParseInt(n, 10, int(bits)); err == nil {
+			v.SetInt(i)
+		}
+	case v.CanUint():
+		var u uint64
+		if u, err = strconv.ParseUint(n, 10, int(bits)); err == nil {
+			v.SetUint(u)
+		}
+	case v.CanFloat():
+		var f float64
+		if f, err = strconv.ParseFloat(n, int(bits)); err == nil {
+			v.SetFloat(f)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s is no %s", n, v.Kind())
+	}
+	return nil
+}
+
+// place is where in the text something is wrong.
+type place struct {
+	path  string
+	cause error
+}
+
+func (p *place) Error() string { return p.path + ": " + p.cause.Error() }
+
+func (p *place) Unwrap() error { return p.cause }
+
+func inside(name string, err error) error {
+	if p, ok := err.(*place); ok {
+		return &place{name + "." + p.path, p.cause}
+	}
+	return &place{name, err}
+}

@@ -1,0 +1,88 @@
+package oci
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// sample fills all of v: a value that JSON can say.
+func sample(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		sample(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			sample(v.Field(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		sample(v.Index(0))
+	case reflect.Map:
+		value := reflect.New(v.Type().Elem()).Elem()
+		sample(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("key").Convert(v.Type().Key()), value)
+	case reflect.String:
+		v.SetString("<text>")
+	case reflect.Bool:
+		v.SetBool(true)
+	default:
+		switch bits := v.Type().Size() * 8; {
+		case v.CanInt():
+			v.SetInt(-1 << (bits - 1))
+		case v.CanUint():
+			v.SetUint(1<<bits - 1)
+		case v.CanFloat():
+			v.SetFloat(0.5)
+		}
+	}
+}
+
+// TestDecode: encoding/json reads the same, in each field that a configuration can have.
+func TestDecode(t *testing.T) {
+	full := new(specs.Spec)
+	sample(reflect.ValueOf(full).Elem())
+	text, err := json.Marshal(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{string(text), "{}", `null`, `{"windows":{"credentialSpec":{"a":["b"]}}}`, `{"process":null,"unknown":[{}],"mounts":[],"annotations":{}}`,
+		`{"process":{"rlimits":[{"hard":18446744073709551615}]},"linux":{"resources":{"blockIO":{"weightDevice":[{"major":8,"weight":9}]}}}}`} {
+		got, want := new(specs.Spec), new(specs.Spec)
+		if err := decode([]byte(text), got); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if err := json.Unmarshal([]byte(text), want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n%+v\nencoding/json:\n%+v", text, got, want)
+		}
+	}
+}
+
+func TestDecodeErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"process":{"args":["a",1]}}`:            "process.args.1: a number where string belongs",
+		`{"process":{"terminal":"yes"}}`:          "process.terminal: a string where bool belongs",
+		`{"process":{"user":{"uid":-1}}}`:         "process.user.uid: -1 is no uint32",
+		`{"process":{"user":{"uid":4294967296}}}`: "process.user.uid: 4294967296 is no uint32",
+		`{"process":{"rlimits":[{"hard":1e3}]}}`:  "process.rlimits.0.hard: 1e3 is no uint64",
+		`{"linux":{"sysctl":{"a":{}}}}`:           "linux.sysctl.a: an object where string belongs",
+		`[]`:                                      "a list where struct belongs",
+		`{} {}`:                                   "something follows the end",
+		`{"process":`:                             "unexpected EOF",
+		``:                                        "EOF",
+		strings.Repeat("[", 100000) + strings.Repeat("]", 100000): "exceeded max depth",
+	} {
+		err := decode([]byte(text), new(specs.Spec))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s: %v, want %s", text, err, want)
+		}
+	}
+}

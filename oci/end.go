@@ -120,10 +120,7 @@ func (r *Runtime) kill(d *dir, rec *record) {
 
 // remove takes away what is left of a container whose process has ended.
 func (r *Runtime) remove(d *dir, rec *record) error {
-	s, err := d.spec()
-	if err != nil {
-		s = &specs.Spec{} // its hooks are lost
-	}
+	hooks, _ := d.hooks() // those of a broken configuration are lost
 	if err := r.killAll(d, rec, unix.SIGKILL); err != nil {
 		r.say(err.Error())
 	}
@@ -133,14 +130,14 @@ func (r *Runtime) remove(d *dir, rec *record) error {
 	if err := sys.RemoveAll(d.Name()); err != nil {
 		return fmt.Errorf("delete container %s: %w", d.id, err)
 	}
-	if s.Hooks == nil {
+	if len(hooks.Poststop) == 0 {
 		return nil
 	}
 	state, err := json.Marshal(rec.state(specs.StateStopped))
 	if err != nil {
 		return err
 	}
-	for _, h := range plan.Hooks(s.Hooks.Poststop) {
+	for _, h := range plan.Hooks(hooks.Poststop) {
 		if err := sys.RunHooks("poststop", []sys.Hook{h}, state); err != nil {
 			r.say(err.Error())
 		}

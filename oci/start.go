@@ -31,7 +31,7 @@ func (r *Runtime) Start(id string) error {
 	if status := d.status(rec); status != specs.StateCreated {
 		return fmt.Errorf("cannot start a container in the %s state", status)
 	}
-	s, err := d.spec()
+	hooks, err := d.hooks()
 	if err != nil {
 		return err
 	}
@@ -48,17 +48,17 @@ func (r *Runtime) Start(id string) error {
 		return err
 	}
 	os.Remove(filepath.Join(d.Name(), gateFile))
-	return r.poststart(d, rec, s)
+	return r.poststart(d, rec, hooks)
 }
 
 // poststart runs the hooks; when one fails the container is stopped (runtime-spec runtime.md, "Lifecycle", 9).
-func (r *Runtime) poststart(d *dir, rec *record, s *specs.Spec) error {
-	if s.Hooks == nil || len(s.Hooks.Poststart) == 0 {
+func (r *Runtime) poststart(d *dir, rec *record, hooks *specs.Hooks) error {
+	if hooks == nil || len(hooks.Poststart) == 0 {
 		return nil
 	}
 	state, err := json.Marshal(rec.state(specs.StateRunning))
 	if err == nil {
-		err = sys.RunHooks("poststart", plan.Hooks(s.Hooks.Poststart), state)
+		err = sys.RunHooks("poststart", plan.Hooks(hooks.Poststart), state)
 	}
 	if err == nil {
 		return nil
@@ -91,7 +91,7 @@ func (r *Runtime) Run(o CreateOptions, detach, keep bool) (code int, err error) 
 		c.destroy()
 		return 0, err
 	}
-	if err := r.poststart(c.dir, &c.rec, c.bundle.spec); err != nil || detach {
+	if err := r.poststart(c.dir, &c.rec, c.bundle.spec.Hooks); err != nil || detach {
 		return 0, err
 	}
 	code, err = c.wait(signals)

@@ -146,6 +146,19 @@ func (c *ociCall) do(args []string) error {
 
 func (v *ociVerb) run(c *ociCall, args []string) error {
 	command := v.command()
+	if !readPlain(command, args) {
+		command = v.command()
+		if err := v.parse(c, command, args); err != nil {
+			return err
+		}
+	}
+	if v.name == "exec" {
+		c.failure = 255
+	}
+	return command.Run(c)
+}
+
+func (v *ociVerb) parse(c *ociCall, command ociCommand, args []string) error {
 	parser, err := v.parser(command)
 	if err != nil {
 		return err
@@ -154,10 +167,7 @@ func (v *ociVerb) run(c *ociCall, args []string) error {
 	if _, err := parser.Parse(args); err != nil {
 		return hint.With(fmt.Errorf("%s: %w", v.name, err), "rl-oci "+v.name+" --help")
 	}
-	if v.name == "exec" {
-		c.failure = 255
-	}
-	return command.Run(c)
+	return nil
 }
 
 // parser: values may start with a hyphen, as in --memory-swap -1.

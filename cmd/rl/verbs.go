@@ -61,7 +61,7 @@ func commands() []verb {
 	}
 }
 
-// dispatch runs the verb, with kong reading only its flags: a tree of all verbs would cost each start a millisecond.
+// dispatch runs the verb, with its own flags read only: a tree of all verbs would cost each start a millisecond.
 func dispatch(args []string) error {
 	if len(args) == 0 {
 		overview(os.Stderr)
@@ -92,6 +92,10 @@ func (v *verb) run(args []string) error {
 	if g, ok := c.(group); ok {
 		return g.enter(v, args)
 	}
+	if readPlain(c, args) {
+		return c.Run()
+	}
+	c = v.command()
 	parser, err := v.parser(c)
 	if err != nil {
 		return err

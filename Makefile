@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.
 
 # The heavy libraries of rl-image, without what needs C or another daemon.
 TAGS    := containers_image_openpgp,exclude_graphdriver_btrfs,containers_image_docker_daemon_stub
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X github.com/rl-containers/rl/enter.build=$(VERSION)
 # No VCS stamp: git refuses a clone of another user (a build under sudo), and the version is given anyway.
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
 
@@ -24,7 +24,7 @@ export GO TAGS VERSION
 .DEFAULT_GOAL := build
 
 help:
-	@echo 'make build     bin/rl, bin/rl-image, bin/rl-tiny: static binaries'
+	@echo 'make build     bin/rl, bin/rl-enter, bin/rl-image, bin/rl-tiny: static binaries'
 	@echo 'make run       install what is missing, build, and run a container as an ordinary user'
 	@echo 'make test      vet, gofmt, staticcheck, shellcheck, unit, race and command-level tests'
 	@echo 'make lint      the checks of make test that run nothing'
@@ -34,6 +34,7 @@ help:
 
 build:
 	$(GOBUILD) -o bin/rl ./cmd/rl
+	$(GOBUILD) -o bin/rl-enter ./cmd/rl-enter
 	$(GOBUILD) -o bin/rl-tiny ./cmd/rl-tiny
 	$(GOBUILD) -tags $(TAGS) -o bin/rl-image ./cmd/rl-image
 
@@ -60,7 +61,7 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(FISH) $(DESTDIR)$(PREFIX)/$(CONF)
 	install -m 0755 bin/rl $(DESTDIR)$(PREFIX)/bin/rl
 	ln -sf rl $(DESTDIR)$(PREFIX)/bin/rl-oci
-	install -m 0755 bin/rl-image bin/rl-tiny $(DESTDIR)$(PREFIX)/libexec/rl/
+	install -m 0755 bin/rl-enter bin/rl-image bin/rl-tiny $(DESTDIR)$(PREFIX)/libexec/rl/
 	bin/rl man $(DESTDIR)$(PREFIX)/share/man/man1
 	bin/rl completion bash >$(DESTDIR)$(PREFIX)/$(BASH)/rl
 	bin/rl completion fish >$(DESTDIR)$(PREFIX)/$(FISH)/rl.fish

@@ -115,17 +115,10 @@ func hostProgram(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed", name)
 }
 
-// sibling finds one of rl's own helpers: beside rl, or in ../libexec/rl of it.
+// sibling finds one of rl's own helpers.
 func sibling(name string) (string, error) {
-	self, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Dir(self)
-	for _, path := range []string{dir + "/" + name, filepath.Join(dir, "../libexec/rl", name)} {
-		if unix.Access(path, unix.X_OK) == nil {
-			return path, nil
-		}
+	if path := sys.Sibling(name); path != "" {
+		return path, nil
 	}
 	return "", hint.Errorf("make install puts it into PREFIX/libexec/rl; it belongs beside rl or there", "%s is missing", name)
 }

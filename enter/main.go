@@ -117,7 +117,8 @@ func readPlan() (*Plan, error) {
 
 // WritePlan sends p as Main reads it.
 func WritePlan(w io.Writer, p *Plan) error {
-	b := appendWire(make([]byte, 4, 16<<10), reflect.ValueOf(p).Elem())
+	b := appendWire(make([]byte, 4, 16<<10), reflect.ValueOf(build))
+	b = appendWire(b, reflect.ValueOf(p).Elem())
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
 	_, err := w.Write(b)
 	return err

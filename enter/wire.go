@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/rl-containers/rl/hint"
 )
 
-// A Plan goes from rl to rl, the same program: its fields one after the other, in their order and without names, integers and
+// build is set by the linker (Makefile): what goes over has no form but this build's.
+var build = "0.1.0-dev"
+
+// A Plan goes from rl to the rl-enter that was built with it: its fields one after the other, in their order and without names, integers and
 // lengths as varints. encoding/json makes itself a table of each type that it meets, which lasts longer than all else that is
 // done with a plan, and is made on both sides.
 
@@ -172,6 +177,9 @@ func (w *wire) readElements(v reflect.Value) {
 // decodePlan reads b, which the plan goes on to use.
 func decodePlan(b []byte) (*Plan, error) {
 	p, w := new(Plan), &wire{rest: b}
+	if theirs := string(w.bytes(w.length())); theirs != build && w.err == nil {
+		return nil, hint.Errorf("make install puts both where they belong", "rl-enter is version %s, rl is %s", build, theirs)
+	}
 	w.read(reflect.ValueOf(p).Elem())
 	if w.err == nil && len(w.rest) > 0 {
 		w.fail()

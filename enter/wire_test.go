@@ -82,4 +82,8 @@ func TestBrokenPlan(t *testing.T) {
 	if _, err := decodePlan(append(b, 0)); !errors.Is(err, errWire) {
 		t.Errorf("a byte too many: %v", err)
 	}
+	b[1] ^= 1
+	if _, err := decodePlan(b); err == nil || errors.Is(err, errWire) {
+		t.Errorf("another build's: %v", err)
+	}
 }

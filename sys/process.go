@@ -3,6 +3,7 @@ package sys
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,21 @@ func StartProcess(path string, argv []string, attr *syscall.ProcAttr) (*Process,
 	}
 	p.Pid = pid
 	return p, nil
+}
+
+// Sibling is the path of another of rl's programs: beside this one, or in ../libexec/rl of it; "" where it is missing.
+func Sibling(name string) string {
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Dir(self)
+	for _, path := range []string{filepath.Join(dir, name), filepath.Join(dir, "../libexec/rl", name)} {
+		if unix.Access(path, unix.X_OK) == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // FindProcess is the process pid, if it is the one that started at that time (StartTime).

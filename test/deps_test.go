@@ -24,7 +24,7 @@ var floors = map[string]int{
 	"plan": 4, "stdio": 4,
 	"container": 5, "image": 5, "doctor": 5, "oci": 5,
 	"cmd/verbs": 6,
-	"cmd/rl":    7, "cmd/rl-image": 7, "cmd/rl-tiny": 7,
+	"cmd/rl":    7, "cmd/rl-enter": 7, "cmd/rl-image": 7, "cmd/rl-tiny": 7,
 	"test": 8, "hack": 8,
 }
 
@@ -54,6 +54,17 @@ func TestHouseLight(t *testing.T) {
 		for _, h := range heavy {
 			if path == h || strings.HasPrefix(path, h) && (strings.HasSuffix(h, "/") || strings.HasPrefix(path, h+"/")) {
 				t.Errorf("rl links %s; find out why with: go mod why or go list -deps", path)
+			}
+		}
+	}
+}
+
+// TestHouseInside: rl-enter is a program of its own for what it doesn't link.
+func TestHouseInside(t *testing.T) {
+	for _, path := range goList(t, "-deps", "./cmd/rl-enter") {
+		for _, h := range []string{"github.com/alecthomas/kong", "github.com/opencontainers/", "regexp", "net", "flag", "text/template"} {
+			if path == h || strings.HasPrefix(path, h+"/") || strings.HasSuffix(h, "/") && strings.HasPrefix(path, h) {
+				t.Errorf("rl-enter links %s", path)
 			}
 		}
 	}

@@ -39,7 +39,7 @@ type Config struct {
 
 func (c *Config) spawn(sock *os.File) *sys.Spawn {
 	s := &sys.Spawn{
-		Path: "/proc/self/exe", Argv: append([]string{"rl-enter"}, c.Args...), Join: c.Join,
+		Path: inside(), Argv: append([]string{"rl-enter"}, c.Args...), Join: c.Join,
 		Env:   []string{"GOMAXPROCS=1"}, // one thread does it all; others would cost more than they save
 		Files: append([]*os.File{c.Stdio[0], c.Stdio[1], c.Stdio[2], sock}, c.Extra...),
 		Flags: c.Namespaces, Cgroup: c.Cgroup, AmbientCaps: !c.Same || len(c.Join) > 0,
@@ -51,6 +51,15 @@ func (c *Config) spawn(sock *os.File) *sys.Spawn {
 		s.Pdeathsig = syscall.SIGKILL
 	}
 	return s
+}
+
+// inside is the program that the child becomes first. It is a small one, since Go pays for all that is linked at each start;
+// where rl was copied alone, rl does as well.
+func inside() string {
+	if path := sys.Sibling("rl-enter"); path != "" {
+		return path
+	}
+	return "/proc/self/exe"
 }
 
 // Process is the child: first rl's inside, then the program.

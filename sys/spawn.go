@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -146,6 +147,14 @@ func (s *Spawn) join(t *table, exe int, mount bool) int {
 	return exe
 }
 
+// joins tells whether a namespace of this kind is among those to enter.
+func (s *Spawn) joins(kind int) bool {
+	return slices.ContainsFunc(s.Join, func(f *os.File) bool {
+		k, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
+		return err == nil && k == kind
+	})
+}
+
 // cloneArgs is struct clone_args (clone(2)), without what is zero here at its end.
 type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
@@ -254,11 +263,14 @@ func (s *Spawn) start(memfd int) (*Process, error) {
 
 // first is the fork of the child itself, or of the one that enters namespaces and forks again.
 func (s *Spawn) first() *cloneArgs {
-	a := &cloneArgs{flags: unix.CLONE_PIDFD, exitSignal: uint64(unix.SIGCHLD)}
+	a := &cloneArgs{flags: sharing | unix.CLONE_PIDFD, exitSignal: uint64(unix.SIGCHLD)}
 	if len(s.Join) > 0 {
+		if s.joins(unix.CLONE_NEWTIME) {
+			a.flags &^= sharing // nobody else may use the memory of who enters one (setns(2))
+		}
 		return a
 	}
-	a.flags |= sharing | uint64(s.Flags&^unix.CLONE_NEWCGROUP)
+	a.flags |= uint64(s.Flags &^ unix.CLONE_NEWCGROUP)
 	if s.Cgroup != nil {
 		a.flags |= unix.CLONE_INTO_CGROUP
 		a.cgroup = uint64(s.Cgroup.Fd())

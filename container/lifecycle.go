@@ -153,6 +153,7 @@ func settle(s *storage.State) error {
 			return nil
 		case !now.Monitored:
 			return bury(s)
+		case now.Status == storage.Restarting: // not for long
 		case s.Remove && now.Pid == s.Pid: // its monitor takes it away: the name is free then
 		case !now.Running || now.Pid != s.Pid:
 			return nil

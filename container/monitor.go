@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -54,7 +55,7 @@ func handOver(dir *storage.Container, client *os.File, word string) error {
 		args = append(args, word)
 	}
 	attr := &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: sys.Descriptors(files...), Sys: &syscall.SysProcAttr{Setsid: true}}
-	p, err := startMonitor(args, attr)
+	p, err := sys.StartProcess("/proc/self/exe", args, attr)
 	for _, f := range []*os.File{null, theirs, client} {
 		if f != nil {
 			f.Close()
@@ -65,20 +66,6 @@ func handOver(dir *storage.Container, client *os.File, word string) error {
 	}
 	defer p.Close()
 	return readReport(ours)
-}
-
-// startMonitor blocks SIGTERM in the new process until its watching program asks for it: a monitor that is told to end before that
-// must not leave a container without one.
-func startMonitor(args []string, attr *syscall.ProcAttr) (*sys.Process, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	term, before := unix.Sigset_t{}, unix.Sigset_t{}
-	term.Val[0] = 1 << (unix.SIGTERM - 1)
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &term, &before); err != nil {
-		return nil, os.NewSyscallError("pthread_sigmask", err)
-	}
-	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
-	return sys.StartProcess("/proc/self/exe", args, attr)
 }
 
 // readReport is the outside of report.
@@ -134,15 +121,17 @@ func Monitor() int {
 		return watch(dir, os.Args[2])
 	}
 	to := os.NewFile(reportFd, "report")
+	term := notify([]os.Signal{syscall.SIGTERM})
 	s, err := adopt(dir)
 	if err == nil {
 		err = s.first()
 	}
+	if err != nil && s != nil {
+		s.cleanUp(0, err)
+	}
 	gone := report(to, err)
 	switch {
-	case err != nil && s == nil:
 	case err != nil:
-		s.cleanUp(0, err)
 	case gone != nil:
 		// Nobody learns of the container: it is taken back.
 		s.proc.Kill()
@@ -150,7 +139,7 @@ func Monitor() int {
 		s.cleanUp(exitCode(status), err)
 	default:
 		quiet()
-		s.goOn()
+		s.goOn(term)
 	}
 	return 125
 }
@@ -199,9 +188,11 @@ func (s *starter) begin() (err error) {
 	return s.start()
 }
 
-// goOn executes the watching program.
-func (s *starter) goOn() {
+// goOn executes the watching program, which hears of the end that was asked for meanwhile.
+func (s *starter) goOn(term <-chan os.Signal) {
+	signal.Ignore(syscall.SIGTERM) // over execve; the default would leave a container without its monitor
 	h := &s.next
+	h.Asked = len(term) > 0
 	h.Pid, h.TTY, h.Userns, h.Remove, h.StopSignal, h.StopTimeout = s.proc.Pid, s.Options.TTY, s.Options.Userns, s.Remove, s.spec.StopSignal, s.StopTimeout
 	h.In, h.Out, h.Err, h.Listener = sys.Keep(s.ends.In), sys.Keep(s.ends.Out), sys.Keep(s.ends.Err), sys.Keep(h.Socket)
 	h.Net = s.net.HandOver(s.dir.Dir)

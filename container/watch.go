@@ -32,6 +32,8 @@ type handle struct {
 	Delay        time.Duration `json:",omitempty"` // before the last start
 	// Again: the container is to be started, not watched.
 	Again bool `json:",omitempty"`
+	// Asked: the monitor was told to end already.
+	Asked bool `json:",omitempty"`
 	// Socket is Listener as a file.
 	Socket *os.File `json:"-"`
 }
@@ -161,6 +163,7 @@ func (w *watcher) again(r *run, life *storage.Life) {
 			return
 		}
 	}
+	signal.Ignore(syscall.SIGTERM) // over execve
 	next := *w.handle
 	next.Again, next.Delay, next.Clients, next.Net, next.Fuse = true, delay, nil, nil, 0
 	next.Listener = sys.Keep(w.Socket)
@@ -176,12 +179,13 @@ func restart(dir *storage.Container, h *handle) int {
 	if life, err := storage.ReadLife(dir.Dir); err == nil {
 		s.life.Restarts = life.Restarts
 	}
+	term := notify([]os.Signal{syscall.SIGTERM})
 	s.next = handle{Socket: h.Socket, Delay: h.Delay}
 	if err := s.begin(); err != nil {
 		s.cleanUp(0, err)
 		return 125
 	}
-	s.goOn()
+	s.goOn(term)
 	return 125
 }
 
@@ -190,6 +194,9 @@ func (w *watcher) catch() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
+	if w.Asked {
+		signals <- syscall.SIGTERM
+	}
 	go func() {
 		for range signals {
 			w.asked.Store(true)

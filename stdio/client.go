@@ -9,8 +9,8 @@ import (
 	"os/signal"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -24,6 +24,7 @@ type Client struct {
 	detach []byte
 	write  sync.Mutex
 	saved  *term.State
+	left   atomic.Bool // the detach keys were typed
 }
 
 // NewClient carries the caller's standard streams over conn, a connection that a Hub serves. tty: the container has a terminal.
@@ -63,22 +64,14 @@ func (c *Client) Start() error {
 // Run copies until the container's process ends: its exit code, or ErrDetached or ErrLost.
 func (c *Client) Run() (code int, err error) {
 	defer c.Restore()
-	detached := make(chan struct{})
 	if c.Stdin {
-		go func() {
-			if c.typed() {
-				close(detached)
-				c.conn.SetReadDeadline(time.Unix(1, 0))
-			}
-		}()
+		go c.typed()
 	}
 	code, err = c.outputs()
-	select {
-	case <-detached:
+	if c.left.Load() {
 		return 0, ErrDetached
-	default:
-		return code, err
 	}
+	return code, err
 }
 
 func (c *Client) outputs() (int, error) {
@@ -98,8 +91,8 @@ func (c *Client) outputs() (int, error) {
 	}
 }
 
-// typed sends what is typed, and tells whether the detach keys were.
-func (c *Client) typed() bool {
+// typed sends what is typed, up to the detach keys. The hub's answer to them is the end of the connection.
+func (c *Client) typed() {
 	buf := make([]byte, 4096)
 	keys := detacher{}
 	if c.tty {
@@ -109,17 +102,18 @@ func (c *Client) typed() bool {
 		n, err := os.Stdin.Read(buf)
 		out, detached := keys.filter(buf[:n])
 		if len(out) > 0 && c.send(frameInput, out) != nil {
-			return false
+			return
 		}
 		if detached {
+			c.left.Store(true)
 			c.send(frameDetach, nil)
-			return true
+			return
 		}
 		if err != nil {
 			if errors.Is(err, io.EOF) && c.saved == nil {
 				c.send(frameEnd, nil)
 			}
-			return false
+			return
 		}
 	}
 }

@@ -18,7 +18,7 @@ const Paused = "paused"
 
 // refine adds to a state what package storage can't know.
 func refine(s *storage.State) {
-	if s.Running && frozen(s) {
+	if s.Running && (s.Still && s.Cgroup == "" || s.Cgroup != "" && frozen(s)) {
 		s.Status = Paused
 	}
 }

@@ -245,7 +245,11 @@ func (s *Store) Collect() (left []string) {
 // livesOn: its monitor was killed, not the container.
 func (c *Container) livesOn() bool {
 	l, err := ReadLife(c.Dir)
-	return err == nil && l.Detached && l.alive(sys.BootID())
+	if err != nil || !l.Detached {
+		return false
+	}
+	alive, _ := l.alive(sys.BootID())
+	return alive
 }
 
 // bury ends what the dead rl could not: a program that changed its credentials lost the wish to die with rl (prctl(2),
@@ -277,21 +281,40 @@ func (s *Store) nameOf(r *Record) string {
 	return link
 }
 
+// The files of a container that its list is made of.
+const (
+	recordFile = "record.json"
+	stateFile  = "state.json"
+)
+
 // ReadRecord reads the record of the container in dir.
 func ReadRecord(dir string) (*Record, error) {
 	r := new(Record)
-	return r, readJSON(dir, "record.json", r)
+	text, err := readFile(dir, recordFile)
+	if err == nil {
+		err = broken(dir, recordFile, parseRecord(text, r))
+	}
+	return r, err
 }
 
 func readJSON(dir, name string, v any) error {
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	text, err := readFile(dir, name)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("%s/%s: %w", dir, name, err)
+	return broken(dir, name, json.Unmarshal([]byte(text), v))
+}
+
+func readFile(dir, name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	return string(b), err
+}
+
+func broken(dir, name string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s/%s: %w", dir, name, err)
 	}
-	return nil
+	return err
 }
 
 func openDir(path string) (*os.File, error) {

@@ -35,11 +35,15 @@ type Life struct {
 // ReadLife reads the life of the container in dir. A container that never ran has none.
 func ReadLife(dir string) (*Life, error) {
 	l := new(Life)
-	return l, readJSON(dir, "state.json", l)
+	text, err := readFile(dir, stateFile)
+	if err == nil {
+		err = broken(dir, stateFile, parseLife(text, l))
+	}
+	return l, err
 }
 
 // WriteLife replaces it.
-func (c *Container) WriteLife(l *Life) error { return c.Write("state.json", l) }
+func (c *Container) WriteLife(l *Life) error { return c.Write(stateFile, l) }
 
 // Process is the container's first process, if it is alive.
 func (l *Life) Process() (*sys.Process, error) {
@@ -49,13 +53,13 @@ func (l *Life) Process() (*sys.Process, error) {
 	return sys.FindProcess(l.Pid, l.Start)
 }
 
-// alive tells whether the process that the life names is there. A zombie isn't.
-func (l *Life) alive(boot string) bool {
+// alive tells whether the process that the life names is there; a zombie isn't. still: it stands still after SIGSTOP.
+func (l *Life) alive(boot string) (alive, still bool) {
 	if l.Pid <= 1 || !l.Finished.IsZero() || l.BootID != boot {
-		return false
+		return false, false
 	}
-	start, err := sys.StartTime(l.Pid)
-	return err == nil && start == l.Start && !sys.Zombie(l.Pid)
+	state, start, err := sys.Stat(l.Pid)
+	return err == nil && start == l.Start && state != 'Z' && state != 'X', state == 'T'
 }
 
 // kill ends the process and waits for that.
@@ -80,18 +84,22 @@ const (
 // unknownCode is the exit code of a container whose end nobody saw: docker's, after a crash of its daemon.
 const unknownCode = 255
 
-// judge derives what is from what was written and what the kernel says.
-func (s *State) judge(boot string) {
+// judge derives what is from what was written and what the kernel says. Most containers need not be asked whether somebody watches
+// them: one that has ended, and one whose process lives.
+func (s *State) judge(boot string, monitored func() bool) {
+	alive := false
 	switch {
-	case !s.Finished.IsZero() && s.Restarting && s.Monitored:
+	case !s.Finished.IsZero() && s.Restarting && monitored():
 		s.Status = Restarting
 	case !s.Finished.IsZero():
 		s.Status = Exited
 	case s.Pid == 0:
 		s.Status = Created
-	case s.BootID == boot && s.Monitored, s.alive(boot):
-		s.Status = Running
 	default:
+		if alive, s.Still = s.alive(boot); alive || s.BootID == boot && monitored() {
+			s.Status = Running
+			break
+		}
 		s.Status, s.ExitCode, s.Finished = Exited, unknownCode, s.Started
 		s.Error = "nobody saw it end: its monitor was killed"
 		if s.BootID != boot {

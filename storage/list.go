@@ -22,28 +22,22 @@ type State struct {
 	// Status is Created, Running, Restarting or Exited.
 	Status  string
 	Running bool
-	// Monitored: a living rl holds the container's lock.
+	// Monitored: a living rl holds the container's lock. In a List it is false where nothing depends on it.
 	Monitored bool
+	// Still: its first process stands still after SIGSTOP.
+	Still bool
 }
 
 // List finds all containers of the store. It waits for nothing: what is being made or removed at this moment is left out.
 func (s *Store) List() ([]State, error) {
-	var all []State
-	boot := sys.BootID()
+	l := &lister{store: s, boot: sys.BootID(), index: readIndex(s.indexFile()), settled: time.Now().Add(-2 * time.Second).UnixNano()}
 	for _, place := range []string{kept, transient} {
-		dir := filepath.Join(s.DataDir, place)
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.list(place); err != nil {
 			return nil, fmt.Errorf("list containers: %w", err)
 		}
-		for _, e := range entries {
-			one, ok := look(filepath.Join(dir, e.Name()), boot)
-			if ok && (place == kept || one.Monitored || one.Running) {
-				all = append(all, one)
-			}
-		}
 	}
-	return all, nil
+	l.update()
+	return l.states, nil
 }
 
 // Look reads the container whose whole id is known; false when it is gone.
@@ -89,7 +83,7 @@ func look(dir, boot string) (State, bool) {
 	if l, err := ReadLife(dir); err == nil {
 		s.Life = *l
 	}
-	s.judge(boot)
+	s.judge(boot, func() bool { return s.Monitored })
 	return s, true
 }
 
@@ -156,7 +150,7 @@ func (s *Store) Change(state *State, change func(*Record) error) error {
 	if err := change(r); err != nil {
 		return err
 	}
-	return (&Container{Dir: state.Dir}).Write("record.json", r)
+	return (&Container{Dir: state.Dir}).Write(recordFile, r)
 }
 
 // stopped is a file in a container's directory: its end was asked for, no restart policy undoes it.

@@ -23,7 +23,10 @@ func (r *run) release() {
 	if r.collected != nil {
 		<-r.collected
 	}
-	r.net, r.fuse, r.collected = nil, nil, nil
+	if r.log != nil {
+		r.log.Close()
+	}
+	r.net, r.fuse, r.collected, r.log = nil, nil, nil, nil
 }
 
 // cleanUp lets go of everything. code and err are how it ended.

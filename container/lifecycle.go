@@ -149,8 +149,9 @@ func settle(s *storage.State) error {
 	for range 5000 {
 		now, there := storage.LookAt(s.Dir)
 		switch {
-		case !there:
+		case !there && !(s.Remove && exists(s.Dir)):
 			return nil
+		case !there: // it is being taken away
 		case !now.Monitored:
 			return bury(s)
 		case now.Status == storage.Restarting: // not for long
@@ -164,6 +165,11 @@ func settle(s *storage.State) error {
 		return nil // it has much to remove
 	}
 	return hint.Errorf("rl ps -a", "container %s has ended, but its monitor has not", s.Name)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // bury writes the end of a container whose monitor is dead: until then it is derived each time.

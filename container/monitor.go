@@ -181,6 +181,10 @@ func (s *starter) begin() (err error) {
 	if err := s.makePlan(); err != nil {
 		return err
 	}
+	// Tried here, where somebody is told; the watching program opens it again.
+	if err := s.openLog(); err != nil {
+		return err
+	}
 	if s.ends, err = stdio.OpenEnds(s.Options.Interactive, s.Options.TTY); err != nil {
 		return err
 	}
@@ -196,6 +200,7 @@ func (s *starter) goOn(term <-chan os.Signal) {
 	h.Pid, h.TTY, h.Userns, h.Remove, h.StopSignal, h.StopTimeout = s.proc.Pid, s.Options.TTY, s.Options.Userns, s.Remove, s.spec.StopSignal, s.StopTimeout
 	h.In, h.Out, h.Err, h.Listener = sys.Keep(s.ends.In), sys.Keep(s.ends.Out), sys.Keep(s.ends.Err), sys.Keep(h.Socket)
 	h.Net = s.net.HandOver(s.dir.Dir)
+	h.Log, h.Who = s.Log, s.who()
 	if s.fuse != nil {
 		h.Fuse = s.fuse.Pid
 	}

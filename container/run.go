@@ -19,6 +19,7 @@ import (
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/logs"
 	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/spec"
@@ -54,6 +55,8 @@ type Request struct {
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
 	StopTimeout int
+	// Log is how its output is kept.
+	Log logs.Config `json:",omitzero"`
 	// Replace removes a container that has the name already.
 	Replace bool
 	// Detached: a monitor stays with it instead of the caller.
@@ -84,7 +87,7 @@ type run struct {
 	io   streams
 	// front is io when the container is tied to the caller's terminal, nil in a monitor.
 	front  *stdio.Streams
-	log    stdio.Log
+	log    logs.Writer // nil: none is kept
 	detach []byte
 	proc   *userns.Process
 	net    *slirp.Helper
@@ -144,6 +147,11 @@ func (r *run) create() error {
 
 // openFront ties the container to the caller's terminal and files.
 func (r *run) openFront() (err error) {
+	if r.kept() {
+		if err := r.openLog(); err != nil {
+			return err
+		}
+	}
 	if r.front, err = stdio.Open(r.Options.Interactive, r.Options.TTY, r.log); err != nil {
 		return err
 	}
@@ -242,6 +250,9 @@ func (r *run) compile() (err error) {
 		r.Name, r.unnamed = randomName(), true
 	}
 	if err := r.checkVolumes(); err != nil {
+		return err
+	}
+	if err := r.Log.Expand(r.who()); err != nil {
 		return err
 	}
 	r.spec.User = keepID(r.spec.User, &r.Options, r.ids)

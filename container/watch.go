@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/logs"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/stdio"
 	"github.com/rl-containers/rl/storage"
@@ -30,6 +31,8 @@ type handle struct {
 	StopSignal   string         `json:",omitempty"`
 	StopTimeout  int
 	Delay        time.Duration `json:",omitempty"` // before the last start
+	Log          logs.Config   `json:",omitzero"`
+	Who          logs.Who
 	// Again: the container is to be started, not watched.
 	Again bool `json:",omitempty"`
 	// Asked: the monitor was told to end already.
@@ -50,6 +53,7 @@ type watcher struct {
 	proc *sys.Process
 	net  *slirp.Helper
 	hub  *stdio.Hub
+	log  logs.Writer
 	// asked: the machine or the session goes down.
 	asked atomic.Bool
 }
@@ -86,7 +90,8 @@ func (w *watcher) live() (code int, err error) {
 		return 0, err
 	}
 	w.catch()
-	w.hub = stdio.NewHub(file(w.In, "in"), file(w.Out, "out"), file(w.Err, "err"), w.TTY, nil)
+	w.log, _ = logs.Open(w.dir.Lock(), w.Log, w.Who) // it went well before the start
+	w.hub = stdio.NewHub(file(w.In, "in"), file(w.Out, "out"), file(w.Err, "err"), w.TTY, w.log)
 	for _, c := range w.Clients {
 		w.firstClient(c)
 	}
@@ -98,6 +103,9 @@ func (w *watcher) live() (code int, err error) {
 		return 0, err
 	}
 	w.hub.Drain()
+	if w.log != nil {
+		w.log.Close() // before the end is on record: who follows reads on until that is
+	}
 	return exitCode(status), nil
 }
 
@@ -191,7 +199,8 @@ func restart(dir *storage.Container, h *handle) int {
 
 // catch ends the container in order when the monitor is asked to end: at logout, or when the machine goes down.
 func (w *watcher) catch() {
-	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+	// SIGXFSZ: a log that ulimit -f stops is full, not the end of the monitor.
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGXFSZ)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	if w.Asked {

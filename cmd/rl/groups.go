@@ -18,7 +18,7 @@ func (group) Run() error { return &hint.Exit{Code: 125} }
 
 // containerGroup are the verbs about containers by docker's and podman's longer names.
 func containerGroup() command {
-	return group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "wait", "cp", "diff", "commit", "export", "rename", "ls=ps", "rm"))
+	return group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "logs", "wait", "cp", "diff", "commit", "export", "rename", "ls=ps", "rm"))
 }
 
 func imageGroup() command {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/logs"
 	"github.com/rl-containers/rl/spec"
 )
 
@@ -40,6 +41,8 @@ type CreateFlags struct {
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
 	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
 	Replace     bool     `help:"Remove a container that has the name already."`
+	LogDriver   string   `default:"k8s-file" placeholder:"DRIVER" help:"How its output is kept: k8s-file, json-file (docker's), journald or none."`
+	LogOpt      []string `sep:"none" placeholder:"KEY=VALUE" help:"max-size=10m (the next file begins), max-file=3 (so many are kept), path=FILE, tag=TEXT."`
 
 	Volume      []string `short:"v" sep:"none" group:"Files" placeholder:"SRC:DST[:OPTIONS]" help:"Show a directory or file of the host, a volume (NAME:DST), or a new volume (DST): ro, z, exec, dev, suid, rslave; of a volume nocopy, U…"`
 	Mount       []string `sep:"none" group:"Files" placeholder:"type=…,…" help:"The same in words: type=bind,src=,dst=[,ro], type=volume,src=,dst= or type=tmpfs,dst=."`
@@ -134,6 +137,9 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
 		VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
+	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
+		return req, err
+	}
 	if c.Rootfs {
 		req.Image, req.Rootfs = "", words[0]
 	}

@@ -34,6 +34,7 @@ func commands() []verb {
 		{"unpause", "Let them go on", func() command { return new(UnpauseCmd) }},
 		{"exec", "Run a further program in a container", func() command { return new(ExecCmd) }},
 		{"attach", "Tie the terminal to a container that runs", func() command { return new(AttachCmd) }},
+		{"logs", "Show what containers wrote", func() command { return new(LogsCmd) }},
 		{"wait", "Wait for the end of containers and print their exit codes", func() command { return new(WaitCmd) }},
 		{"cp", "Copy files into a container, out of it, or between two", func() command { return new(CpCmd) }},
 		{"diff", "Show what a container changed of its image", func() command { return new(DiffCmd) }},

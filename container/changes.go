@@ -145,7 +145,7 @@ func Commit(req CommitRequest) error {
 	}
 	f.changed(c)
 	if f.config == nil && !req.Quiet {
-		f.say("note: the container keeps no configuration (--rm): the image has that of its own image")
+		f.say("note: the configuration of the container is not written yet: the image has that of its own image")
 	}
 	resume, err := f.pause(req.Pause)
 	if err != nil {

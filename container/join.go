@@ -63,7 +63,7 @@ func (r *run) findOne(flag, word string) (*joined, error) {
 	}
 	c, err := ReadConfig(s.Dir)
 	if err != nil {
-		return nil, hint.With(err, "start it with -d, or without --rm")
+		return nil, hint.With(err, "it is just being started: try again")
 	}
 	return &joined{s, c}, nil
 }

@@ -188,7 +188,7 @@ func (r *run) inherit() error {
 		}
 		s, c, err := findConfig(name)
 		if s != nil && err != nil {
-			err = hint.With(err, "a container of rl run --rm in the foreground keeps no configuration: start it with -d, or without --rm")
+			err = hint.With(err, "it is just being started: try again")
 		}
 		if err != nil {
 			return fmt.Errorf("--volumes-from %s: %w", word, err)

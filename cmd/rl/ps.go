@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -66,13 +65,6 @@ func ago(t time.Time) string {
 		}
 	}
 	return fmt.Sprintf("%d seconds", d/time.Second)
-}
-
-func printJSON(v any) error {
-	e := json.NewEncoder(os.Stdout)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // statusText is the STATUS column, in docker's words.

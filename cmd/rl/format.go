@@ -112,7 +112,8 @@ func (l *listing[T]) lines(w io.Writer, text string, rows []T) error {
 // wrong says what is wrong with a template in text/template's words, without its place in a text that has no name.
 func (l *listing[T]) wrong(err error) error {
 	words := strings.TrimPrefix(err.Error(), "template: ")
-	words = strings.TrimLeft(words, ":0123456789 ")
+	words = strings.TrimPrefix(strings.TrimLeft(words, ":0123456789 "), `executing "" at `)
+	words, _, _ = strings.Cut(words, " in type ")
 	return hint.Errorf(l.fields(), "%s: --format %q: %s", l.verb, l.format, words)
 }
 

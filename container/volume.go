@@ -3,7 +3,6 @@ package container
 import (
 	"errors"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -138,26 +137,7 @@ func describeVolume(store *storage.Store, v *storage.Volume, users map[string][]
 
 // volumeFilter reads filters. Values of one key are alternatives, but for labels, which must all be there, as with docker.
 func volumeFilter(filters []string) (func(*Volume) bool, error) {
-	alternatives := map[string][]func(*Volume) bool{}
-	for i, f := range filters {
-		key, value, _ := strings.Cut(f, "=")
-		test, err := volumeTest(key, value)
-		if err != nil {
-			return nil, err
-		}
-		if key == "label" || key == "label!" {
-			key += strconv.Itoa(i)
-		}
-		alternatives[key] = append(alternatives[key], test)
-	}
-	return func(v *Volume) bool {
-		for _, tests := range alternatives {
-			if !slices.ContainsFunc(tests, func(test func(*Volume) bool) bool { return test(v) }) {
-				return false
-			}
-		}
-		return true
-	}, nil
+	return readFilters(filters, volumeTest)
 }
 
 func volumeTest(key, value string) (func(*Volume) bool, error) {
@@ -194,28 +174,6 @@ func volumeTest(key, value string) (func(*Volume) bool, error) {
 		}, nil
 	}
 	return nil, hint.Errorf("name=, label=KEY[=VALUE], label!=, dangling=BOOL, driver=, opt=KEY[=VALUE], scope=, anonymous=BOOL, until=TIME", "unknown filter %q", key)
-}
-
-// pastTime reads a span before now (24h) or a time (RFC 3339, a date, seconds since 1970).
-func pastTime(word string) (time.Time, error) {
-	if span, err := time.ParseDuration(word); err == nil {
-		return time.Now().Add(-span), nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, word, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	if n, err := strconv.ParseInt(word, 10, 64); err == nil {
-		return time.Unix(n, 0), nil
-	}
-	return time.Time{}, hint.Errorf("24h, 2026-01-31, 2026-01-31T12:00:00Z or seconds since 1970", "filter until=%s: neither a time nor a span", word)
-}
-
-func hasPair(have map[string]string, want string) bool {
-	key, value, exact := strings.Cut(want, "=")
-	got, ok := have[key]
-	return ok && (!exact || got == value)
 }
 
 // RemoveVolumes removes volumes by name or unique beginning of a name. One that a container uses is refused, but with force, which

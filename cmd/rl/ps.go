@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"os"
+	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/rl-containers/rl/container"
@@ -15,35 +15,107 @@ import (
 
 // PsCmd is `rl ps`.
 type PsCmd struct {
-	All     bool   `short:"a" help:"Also those that have ended."`
-	Quiet   bool   `short:"q" help:"Ids only."`
-	NoTrunc bool   `help:"Whole ids and commands."`
-	Format  string `enum:"table,json" default:"table" placeholder:"FORMAT" help:"Print a table or json."`
+	All       bool     `short:"a" help:"Also those that don't run."`
+	Quiet     bool     `short:"q" help:"Ids only."`
+	NoTrunc   bool     `help:"Whole ids and commands."`
+	Last      *int     `short:"n" placeholder:"N" help:"The N that were made last, also those that don't run."`
+	Latest    bool     `short:"l" help:"The one that was made last, also if it doesn't run."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE; with a status also those that don't run."`
+	Format    string   `placeholder:"json|TEMPLATE" help:"json, a Go template over .ID .Names .Image .Status .Ports …, or table TEMPLATE."`
+	NoHeading bool     `name:"noheading" aliases:"no-heading" help:"No line of titles."`
+	Sort      string   `placeholder:"KEY" help:"created (default: the newest first), command, id, image, names, runningfor or status."`
 }
 
-// Run lists containers, the newest first.
+// Run lists containers.
 func (c *PsCmd) Run() error {
-	states, err := container.List(c.All)
+	order, err := c.order()
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(states, func(a, b storage.State) int { return b.Created.Compare(a.Created) })
-	switch {
-	case c.Quiet:
-		for _, s := range states {
-			fmt.Println(c.cut(s.ID, 12))
+	if c.Quiet && c.Format != "" {
+		return hint.Errorf("leave one of them out", "ps: -q and --format exclude each other")
+	}
+	states, err := c.find()
+	if err != nil {
+		return err
+	}
+	if order != nil {
+		slices.SortStableFunc(states, order)
+	}
+	if c.Quiet {
+		for i := range states {
+			fmt.Println(c.cut(states[i].ID, 12))
 		}
 		return nil
-	case c.Format == "json":
-		return printJSON(states)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES")
-	for _, s := range states {
-		status := statusText(&s)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s ago\t%s\t%s\n", c.cut(s.ID, 12), hint.Clean(s.Image), hint.Clean(c.cut(strings.Join(s.Command, " "), 30)), ago(s.Created), status, s.Name)
+	rows := make([]psRow, len(states))
+	for i := range states {
+		rows[i] = psRow{newPsEntry(&states[i]), states[i], c.NoTrunc}
 	}
-	return w.Flush()
+	return c.listing().print(rows)
+}
+
+// find returns those that are meant, the newest first.
+func (c *PsCmd) find() ([]storage.State, error) {
+	states, err := container.List(true)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(states, func(a, b storage.State) int { return b.Created.Compare(a.Created) })
+	all, last := c.All, -1
+	if c.Last != nil {
+		last = *c.Last
+	}
+	if c.Latest {
+		last = 1
+	}
+	found, err := container.Filter(states, c.Filter)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range c.Filter {
+		all = all || strings.HasPrefix(f, "status=")
+	}
+	if last < 0 && !all {
+		found = slices.DeleteFunc(found, func(s storage.State) bool { return !s.Running })
+	}
+	if last >= 0 && last < len(found) {
+		found = found[:last]
+	}
+	return found, nil
+}
+
+// order is by --sort; nil leaves the newest first.
+func (c *PsCmd) order() (func(a, b storage.State) int, error) {
+	var key func(*storage.State) string
+	switch c.Sort {
+	case "", "created", "runningfor":
+		return nil, nil
+	case "command":
+		key = func(s *storage.State) string { return strings.Join(s.Command, " ") }
+	case "id":
+		key = func(s *storage.State) string { return s.ID }
+	case "image":
+		key = func(s *storage.State) string { return s.Image }
+	case "names":
+		key = func(s *storage.State) string { return s.Name }
+	case "status":
+		key = func(s *storage.State) string { return s.Status }
+	default:
+		return nil, hint.Errorf("created, command, id, image, names, runningfor or status", "ps: --sort %s: unknown key", c.Sort)
+	}
+	return func(a, b storage.State) int { return cmp.Compare(key(&a), key(&b)) }, nil
+}
+
+func (c *PsCmd) listing() *listing[psRow] {
+	return &listing[psRow]{
+		verb: "ps", format: c.Format, bare: c.NoHeading,
+		titles: []string{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"},
+		cells: func(r *psRow) []string {
+			return []string{r.ID(), r.Image(), r.Command(), r.RunningFor(), r.Status(), r.Ports(), r.Names()}
+		},
+		named: map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED"},
+	}
 }
 
 func (c *PsCmd) cut(s string, n int) string {
@@ -52,6 +124,121 @@ func (c *PsCmd) cut(s string, n int) string {
 	}
 	return s[:n]
 }
+
+// psEntry is a container in --format json, by podman's names.
+type psEntry struct {
+	ID         string `json:"Id"`
+	Names      []string
+	Image      string
+	ImageID    string
+	Command    []string
+	Created    int64 // seconds since 1970, as the other times
+	CreatedAt  string
+	State      string
+	Status     string
+	Exited     bool
+	ExitCode   int
+	ExitedAt   int64
+	StartedAt  int64
+	Pid        int
+	Restarts   int
+	AutoRemove bool
+	Labels     map[string]string
+	Networks   []string
+	Ports      []container.Published
+}
+
+func newPsEntry(s *storage.State) psEntry {
+	e := psEntry{
+		ID: s.ID, Names: []string{}, Image: s.Image, ImageID: s.ImageID, Command: append([]string{}, s.Command...), Created: s.Created.Unix(),
+		CreatedAt: s.Created.Format("2006-01-02 15:04:05 -0700 MST"), State: s.Status, Status: statusText(s), Exited: s.Status == storage.Exited,
+		ExitCode: s.ExitCode, ExitedAt: unixTime(s.Finished), StartedAt: unixTime(s.Started), Restarts: s.Restarts, AutoRemove: s.Remove,
+		Labels: s.Labels, Networks: []string{container.NetworkMode(s)}, Ports: []container.Published{},
+	}
+	if s.Name != "" {
+		e.Names = append(e.Names, s.Name)
+	}
+	if e.Labels == nil {
+		e.Labels = map[string]string{}
+	}
+	if s.Running {
+		e.Pid, e.Ports = s.Pid, container.PublishedPorts(s)
+	}
+	return e
+}
+
+// unixTime is 0 for what never was.
+func unixTime(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// psRow shows a container in a table or a template, where docker and podman make words of most.
+type psRow struct {
+	psEntry
+	state storage.State
+	whole bool
+}
+
+// ID is short without --no-trunc.
+func (r *psRow) ID() string {
+	if r.whole || len(r.state.ID) < 12 {
+		return r.state.ID
+	}
+	return r.state.ID[:12]
+}
+
+// Names is the name.
+func (r *psRow) Names() string { return r.state.Name }
+
+// Image is its name, as typed or found.
+func (r *psRow) Image() string { return hint.Clean(r.state.Image) }
+
+// Command is cut without --no-trunc.
+func (r *psRow) Command() string {
+	s := strings.Join(r.state.Command, " ")
+	if !r.whole && len(s) > 30 {
+		s = s[:30]
+	}
+	return hint.Clean(strings.ToValidUTF8(s, ""))
+}
+
+// CreatedHuman and RunningFor are how long ago it was made.
+func (r *psRow) CreatedHuman() string { return ago(r.state.Created) + " ago" }
+
+// RunningFor is docker's name of CreatedHuman.
+func (r *psRow) RunningFor() string { return r.CreatedHuman() }
+
+// Status is the state in words.
+func (r *psRow) Status() string { return r.psEntry.Status }
+
+// Ports are the published ones.
+func (r *psRow) Ports() string {
+	if !r.state.Running {
+		return ""
+	}
+	return strings.Join(r.state.Life.Ports, ", ")
+}
+
+// Labels are KEY=VALUE, by commas.
+func (r *psRow) Labels() string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(r.state.Labels)) {
+		all = append(all, hint.Clean(key+"="+r.state.Labels[key]))
+	}
+	return strings.Join(all, ",")
+}
+
+// Label is the value of one.
+func (r *psRow) Label(key string) string { return hint.Clean(r.state.Labels[key]) }
+
+// Networks is the network's mode.
+func (r *psRow) Networks() string { return strings.Join(r.psEntry.Networks, ",") }
+
+// LocalVolumes is how many volumes it has.
+func (r *psRow) LocalVolumes() int { return len(r.state.Volumes) }
 
 // ago is a time span in docker's words.
 func ago(t time.Time) string {

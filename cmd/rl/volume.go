@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
@@ -75,7 +74,7 @@ type VolumeLsCmd struct {
 	Quiet     bool     `short:"q" help:"Names only."`
 	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"name=, label=KEY[=VALUE], label!=, dangling=BOOL, driver=, opt=KEY[=VALUE], scope=, anonymous=BOOL, until=TIME."`
 	NoHeading bool     `name:"noheading" aliases:"no-heading" short:"n" help:"No line of titles."`
-	Format    string   `enum:"table,json" default:"table" placeholder:"FORMAT" help:"Print a table or json."`
+	Format    string   `placeholder:"json|TEMPLATE" help:"json, a Go template over .Name .Driver .Labels .Mountpoint …, or table TEMPLATE."`
 }
 
 // Run lists them by name.
@@ -84,31 +83,22 @@ func (c *VolumeLsCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.Quiet:
+	if c.Quiet {
 		for _, v := range list {
 			fmt.Println(v.Name)
 		}
 		return nil
-	case c.Format == "json":
-		if list == nil {
-			list = []container.Volume{}
-		}
-		return printJSON(list)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	if !c.NoHeading {
-		fmt.Fprintln(w, "DRIVER\tVOLUME NAME")
-	}
-	for _, v := range list {
-		fmt.Fprintf(w, "%s\t%s\n", v.Driver, v.Name)
-	}
-	return w.Flush()
+	l := listing[container.Volume]{verb: "volume ls", format: c.Format, bare: c.NoHeading, titles: []string{"DRIVER", "VOLUME NAME"}}
+	l.named = map[string]string{"Name": "VOLUME NAME"}
+	l.cells = func(v *container.Volume) []string { return []string{v.Driver, v.Name} }
+	return l.print(list)
 }
 
 // VolumeInspectCmd is `rl volume inspect`.
 type VolumeInspectCmd struct {
 	All     bool     `short:"a" help:"All volumes."`
+	Format  string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.Mountpoint}}; ${default} without it."`
 	Volumes []string `arg:"" optional:"" name:"volume" help:"Name, or the unique beginning of one."`
 }
 
@@ -134,7 +124,8 @@ func (c *VolumeInspectCmd) Run() error {
 		}
 		found = append(found, *v)
 	}
-	return errors.Join(append([]error{printJSON(found)}, failed...)...)
+	l := listing[container.Volume]{verb: "volume inspect", format: c.Format}
+	return errors.Join(append([]error{l.print(found)}, failed...)...)
 }
 
 // VolumeRmCmd is `rl volume rm`.

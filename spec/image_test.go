@@ -118,7 +118,7 @@ func TestRefused(t *testing.T) {
 		"keep-groups":    {GroupAdd: []string{"keep-groups", "5"}},
 		"new\\nline":     {Hostname: "new\nline"},
 		"--uts host":     {Hostname: "a", UTS: "host"},
-		"container:x":    {PID: "container:x"},
+		"elsewhere":      {PID: "elsewhere"},
 		"SIGNONE":        {StopSignal: "SIGNONE"},
 		"65":             {StopSignal: "65"},
 		"-v a":           {Volumes: []string{"a"}},

@@ -164,6 +164,9 @@ func (l *lister) glance(at int, dir, name string) (State, bool) {
 		s.Monitored = monitored(s.Dir)
 		return s.Monitored
 	})
+	if s.doubtful() {
+		return look(s.Dir, l.boot)
+	}
 	return s, true
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rl-containers/rl/sys"
 )
 
 // someContainers makes n that have ended, written long enough ago for an index: the clock of a list is what counts.
@@ -195,6 +197,30 @@ func TestIndexConcurrentWriters(t *testing.T) {
 		if states[i].Image != "second" {
 			t.Errorf("container %d is that of before", i)
 		}
+	}
+}
+
+// TestLostEndsAreDoubtful: what a list says of them is asked for again; one that is really lost stays so.
+func TestLostEndsAreDoubtful(t *testing.T) {
+	s := someContainers(t, 1)
+	boot := sys.BootID()
+	lost := Life{Pid: 1 << 30, Start: 1, BootID: boot, Started: time.Now()}
+	one := later(t, s)[0]
+	if one.doubtful() {
+		t.Errorf("it has ended in order: %+v", one)
+	}
+	one.Life = lost // read before the monitor wrote the end
+	if one.judge(boot, func() bool { return false }); !one.doubtful() {
+		t.Errorf("not doubtful: %+v", one)
+	}
+	if again, ok := look(one.Dir, boot); !ok || again.Error != "" || again.ExitCode != 0 {
+		t.Errorf("%+v", again)
+	}
+	if err := (&Container{Dir: one.Dir}).WriteLife(&lost); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.List(); err != nil || len(all) != 1 || all[0].Error != lostMonitor || all[0].ExitCode != unknownCode {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
 

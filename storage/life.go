@@ -84,6 +84,8 @@ const (
 // unknownCode is the exit code of a container whose end nobody saw: docker's, after a crash of its daemon.
 const unknownCode = 255
 
+const lostMonitor = "nobody saw it end: its monitor was killed"
+
 // judge derives what is from what was written and what the kernel says. Most containers need not be asked whether somebody watches
 // them: one that has ended, and one whose process lives.
 func (s *State) judge(boot string, monitored func() bool) {
@@ -101,10 +103,16 @@ func (s *State) judge(boot string, monitored func() bool) {
 			break
 		}
 		s.Status, s.ExitCode, s.Finished = Exited, unknownCode, s.Started
-		s.Error = "nobody saw it end: its monitor was killed"
+		s.Error = lostMonitor
 		if s.BootID != boot {
 			s.Error = "the machine went down while it ran"
 		}
 	}
 	s.Running = s.Status == Running
+}
+
+// doubtful: nobody seems to have seen the end, or to make the restart. Where the life was read before the lock was asked for, a
+// monitor may have written the end, and gone, in between. look asks in the other order, in which what is read is final.
+func (s *State) doubtful() bool {
+	return s.Status == Exited && (s.Error == lostMonitor || s.Restarting)
 }

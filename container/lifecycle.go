@@ -174,8 +174,9 @@ func exists(path string) bool {
 
 // bury writes the end of a container whose monitor is dead: until then it is derived each time.
 func bury(s *storage.State) error {
-	written, err := storage.ReadLife(s.Dir)
-	if err != nil || !written.Finished.IsZero() || written.Pid == 0 {
+	// Before the lock is taken, which would look like that of a monitor.
+	now, ok := storage.LookAt(s.Dir)
+	if !ok || now.Running || now.Pid == 0 {
 		return nil
 	}
 	dir, err := s.Open()
@@ -183,8 +184,8 @@ func bury(s *storage.State) error {
 		return nil // somebody else's by now
 	}
 	defer dir.Close()
-	now, ok := storage.LookAt(s.Dir)
-	if !ok || now.Running {
+	written, err := storage.ReadLife(s.Dir)
+	if err != nil || !written.Finished.IsZero() || written.Pid != now.Pid || written.Start != now.Start {
 		return nil
 	}
 	return dir.WriteLife(&now.Life)

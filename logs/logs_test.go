@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -381,3 +382,40 @@ func roundTrip(t *testing.T, line []byte, parse func([]byte) (Entry, bool), writ
 
 // ignoreFileSize is what the monitor does.
 func ignoreFileSize() { signal.Ignore(syscall.SIGXFSZ) }
+
+// TestFollowTruncated: somebody empties the file, the writer goes on at its beginning.
+func TestFollowTruncated(t *testing.T) {
+	dir := t.TempDir()
+	c := parse(t, K8sFile)
+	w := open(t, dir, c)
+	ended, done := make(chan struct{}), make(chan error)
+	words := []string{"first, and longer than what follows", "second", "third"}
+	var heard [3]chan struct{}
+	out := io.Discard
+	for i, word := range words {
+		heard[i] = make(chan struct{})
+		out = io.MultiWriter(out, &tee{&bytes.Buffer{}, &signalled{word: word, c: heard[i]}})
+	}
+	go func() {
+		done <- Read(dir, c, Who{}, Options{Tail: -1, Follow: true, Stdout: out, Stderr: out, Ended: func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+				return false
+			}
+		}})
+	}()
+	for i, word := range words {
+		w.Write(1, []byte(word+"\n"))
+		<-heard[i]
+		if err := os.Truncate(filepath.Join(dir, FileName), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	close(ended)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

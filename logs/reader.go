@@ -230,6 +230,9 @@ func (r *reader) rest() error {
 			return err
 		}
 		switch {
+		case n == 0 && r.truncated():
+			r.at = 0
+			continue
 		case used == 0 && n < len(r.buf):
 			return nil
 		case used == 0 && n < maxRecord:
@@ -239,6 +242,12 @@ func (r *reader) rest() error {
 		}
 		r.at += int64(used)
 	}
+}
+
+// truncated: somebody emptied the file, and the writer goes on at its beginning.
+func (r *reader) truncated() bool {
+	st, err := r.files[0].Stat()
+	return err == nil && st.Size() < r.at
 }
 
 func (r *reader) records(b []byte) (used int, err error) {

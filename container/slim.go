@@ -5,8 +5,12 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/logs"
 )
 
 // slim gives back the memory that only the start needed: there may be hundreds of monitors, and each waits for months.
@@ -33,5 +37,23 @@ func dropPages() {
 		if err1 == nil && err2 == nil {
 			unix.Syscall(unix.SYS_MADVISE, uintptr(a), uintptr(b-a), unix.MADV_DONTNEED)
 		}
+	}
+}
+
+// slimLog drops the pages of the program again some time after the container wrote: those that writing needs are 1.5 MB. It collects no
+// garbage: the collector would touch more memory than it frees.
+type slimLog struct {
+	logs.Writer
+	due atomic.Bool
+}
+
+// Write passes on.
+func (l *slimLog) Write(stream int, b []byte) {
+	l.Writer.Write(stream, b)
+	if l.due.CompareAndSwap(false, true) {
+		time.AfterFunc(10*time.Second, func() {
+			l.due.Store(false)
+			dropPages()
+		})
 	}
 }

@@ -90,7 +90,9 @@ func (w *watcher) live() (code int, err error) {
 		return 0, err
 	}
 	w.catch()
-	w.log, _ = logs.Open(w.dir.Lock(), w.Log, w.Who) // it went well before the start
+	if w.log, _ = logs.Open(w.dir.Lock(), w.Log, w.Who); w.log != nil { // it went well before the start
+		w.log = &slimLog{Writer: w.log}
+	}
 	w.hub = stdio.NewHub(file(w.In, "in"), file(w.Out, "out"), file(w.Err, "err"), w.TTY, w.log)
 	for _, c := range w.Clients {
 		w.firstClient(c)

@@ -419,3 +419,26 @@ func TestFollowTruncated(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func BenchmarkWrite(b *testing.B) {
+	for _, driver := range []string{K8sFile, JSONFile} {
+		b.Run(driver, func(b *testing.B) {
+			dir, err := os.Open(b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer dir.Close()
+			w, err := Open(dir, Config{Driver: driver, MaxSize: 10 << 20}, Who{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer w.Close()
+			chunk := bytes.Repeat([]byte("1234567\n"), 1024) // as a hub reads it
+			b.SetBytes(int64(len(chunk)))
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Write(1, chunk)
+			}
+		})
+	}
+}

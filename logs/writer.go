@@ -35,7 +35,7 @@ func Open(dir *os.File, c Config, who Who) (Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{dir: parent, name: name, json: c.Driver == JSONFile, max: c.MaxSize, keep: max(c.MaxFile, 1)}
+	f := &file{dir: parent, name: name, json: c.Driver == JSONFile, max: c.MaxSize, keep: max(c.MaxFile, 1), out: make([]byte, 0, batch+512)}
 	if c.Tag != "" {
 		attrs, _ := json.Marshal(map[string]string{"tag": c.Tag})
 		f.attrs = string(attrs)
@@ -66,7 +66,7 @@ func (c *Config) place(dir *os.File) (parent int, name string, err error) {
 
 // A batch of records is written when it has so many bytes. A line of json-file goes on in the next record after partSize.
 const (
-	batch    = 16 << 10
+	batch    = 4 << 10  // small: a monitor's memory counts, and there may be hundreds
 	partSize = 16 << 10 // docker's
 )
 
@@ -173,7 +173,7 @@ func runeStart(b []byte, n int) int {
 
 // add appends a record, in the next file if this one is full.
 func (f *file) add(e *Entry) {
-	if len(f.out) > batch {
+	if len(f.out) > 0 && len(f.out)+len(e.Text) > batch {
 		f.flush()
 	}
 	before := len(f.out)
@@ -207,6 +207,9 @@ func (f *file) flush() {
 		f.lost, f.why = f.lost+f.text, err
 	}
 	f.out, f.text = f.out[:0], 0
+	if cap(f.out) > 2*partSize { // there was a long line
+		f.out = make([]byte, 0, batch+512)
+	}
 }
 
 func (f *file) tell() {

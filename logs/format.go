@@ -38,10 +38,13 @@ func streamOf(name []byte) int {
 	return 0
 }
 
+// appendStamp appends the time as the records have it: appendCRI and appendJSON get it ready, as one is for many lines.
+func appendStamp(to []byte, t time.Time) []byte { return t.AppendFormat(to, stamp) }
+
 // appendCRI appends a record of the Kubernetes container runtime interface (kubernetes/design-proposals, kubelet-cri-logging.md):
 // TIME STREAM P|F TEXT.
-func appendCRI(to []byte, e *Entry) []byte {
-	to = e.Time.AppendFormat(to, stamp)
+func appendCRI(to, when []byte, e *Entry) []byte {
+	to = append(to, when...)
 	to = append(to, ' ')
 	to = append(to, streamName(e.Stream)...)
 	if e.Partial {
@@ -80,7 +83,7 @@ func parseCRI(line []byte) (e Entry, ok bool) {
 
 // appendJSON appends a record of docker's json-file: {"log":"…\n","stream":"stdout","attrs":{…},"time":"…"}. What is no UTF-8 becomes
 // U+FFFD, as docker has it. attrs is "" or JSON.
-func appendJSON(to []byte, e *Entry, attrs string) []byte {
+func appendJSON(to, when []byte, e *Entry, attrs string) []byte {
 	to = append(to, `{"log":"`...)
 	to = appendQuoted(to, e.Text)
 	if !e.Partial {
@@ -94,7 +97,7 @@ func appendJSON(to []byte, e *Entry, attrs string) []byte {
 	} else {
 		to = append(to, `","time":"`...)
 	}
-	to = e.Time.AppendFormat(to, time.RFC3339Nano)
+	to = append(to, when...)
 	return append(to, "\"}\n"...)
 }
 
@@ -103,6 +106,14 @@ const hexDigits = "0123456789abcdef"
 // appendQuoted appends the inside of a JSON string.
 func appendQuoted(to, s []byte) []byte {
 	for len(s) > 0 {
+		plain := 0
+		for plain < len(s) && s[plain] >= ' ' && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\' {
+			plain++
+		}
+		to, s = append(to, s[:plain]...), s[plain:]
+		if len(s) == 0 {
+			break
+		}
 		if c := s[0]; c < utf8.RuneSelf {
 			to = appendQuotedByte(to, c)
 			s = s[1:]

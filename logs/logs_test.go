@@ -148,7 +148,7 @@ func TestTimes(t *testing.T) {
 	base := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var b []byte
 	for i := range 10 {
-		b = appendCRI(b, &Entry{Time: base.Add(time.Duration(i) * time.Second), Stream: 1, Text: []byte{byte('0' + i)}})
+		b = appendCRI(b, appendStamp(nil, base.Add(time.Duration(i)*time.Second)), &Entry{Stream: 1, Text: []byte{byte('0' + i)}})
 	}
 	os.WriteFile(filepath.Join(dir, FileName), b, 0o600)
 	o := Options{Tail: -1, Since: base.Add(3 * time.Second), Until: base.Add(5 * time.Second)}
@@ -360,17 +360,17 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte(`{"log":"text\n","stream":"stdout","time":"2026-01-02T03:04:05.000000006Z"}`))
 	f.Add([]byte(`{"log":"\u0000\ud800","stream":"stderr","attrs":{"tag":"x"},"time":"2026-01-02T03:04:05Z"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		roundTrip(t, line, parseJSON, func(to []byte, e *Entry) []byte { return appendJSON(to, e, `{"tag":"x"}`) })
+		roundTrip(t, line, parseJSON, func(to, when []byte, e *Entry) []byte { return appendJSON(to, when, e, `{"tag":"x"}`) })
 	})
 }
 
 // roundTrip: what is read can be written, and is the same when read again.
-func roundTrip(t *testing.T, line []byte, parse func([]byte) (Entry, bool), write func([]byte, *Entry) []byte) {
+func roundTrip(t *testing.T, line []byte, parse func([]byte) (Entry, bool), write func(to, when []byte, e *Entry) []byte) {
 	e, ok := parse(line)
 	if !ok || bytes.Contains(line, []byte("\n")) || e.Time.Year() > 9999 || e.Time.Year() < 0 {
 		return
 	}
-	record := write(nil, &e)
+	record := write(nil, appendStamp(nil, e.Time), &e)
 	if bytes.IndexByte(record, '\n') != len(record)-1 {
 		t.Fatalf("%q is no line", record)
 	}

@@ -81,6 +81,7 @@ type file struct {
 	keep    int
 
 	size int64  // of the file
+	when []byte // of the records to come
 	out  []byte // records on their way
 	text int64  // how much of them the container wrote
 	held [2][]byte
@@ -125,11 +126,11 @@ func (f *file) begin() error {
 func (f *file) Write(stream int, b []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now().UTC()
+	f.now()
 	for len(b) > 0 {
 		line, rest, whole := bytes.Cut(b, []byte("\n"))
 		b = rest
-		e := Entry{Time: now, Stream: stream, Partial: !whole, Text: line}
+		e := Entry{Stream: stream, Partial: !whole, Text: line}
 		if f.json {
 			f.hold(&e)
 		} else {
@@ -138,6 +139,9 @@ func (f *file) Write(stream int, b []byte) {
 	}
 	f.flush()
 }
+
+// now dates the records to come.
+func (f *file) now() { f.when = appendStamp(f.when[:0], time.Now().UTC()) }
 
 // hold puts the parts of a line together.
 func (f *file) hold(e *Entry) {
@@ -190,9 +194,9 @@ func (f *file) add(e *Entry) {
 
 func (f *file) record(to []byte, e *Entry) []byte {
 	if f.json {
-		return appendJSON(to, e, f.attrs)
+		return appendJSON(to, f.when, e, f.attrs)
 	}
-	return appendCRI(to, e)
+	return appendCRI(to, f.when, e)
 }
 
 // flush writes the batch, after a word on what was lost before it.
@@ -214,7 +218,7 @@ func (f *file) flush() {
 
 func (f *file) tell() {
 	note := fmt.Appendf(nil, "rl: about %d bytes of output were not kept here: %v", f.lost, f.why)
-	if f.put(f.record(nil, &Entry{Time: time.Now().UTC(), Stream: 2, Text: note})) == nil {
+	if f.put(f.record(nil, &Entry{Stream: 2, Text: note})) == nil {
 		f.lost = 0
 	}
 }
@@ -270,9 +274,10 @@ func numbered(name string, i int) string {
 func (f *file) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.now()
 	for i, held := range f.held {
 		if len(held) > 0 {
-			f.add(&Entry{Time: time.Now().UTC(), Stream: 2 - i, Partial: true, Text: held})
+			f.add(&Entry{Stream: 2 - i, Partial: true, Text: held})
 			f.held[i] = nil
 		}
 	}

@@ -33,14 +33,14 @@ type journal struct {
 	lost   int
 }
 
-func openJournal(c Config, who Who) (Writer, error) {
+func openJournal(socket string, c Config, who Who) (Writer, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: journalSocket}); err != nil {
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket}); err != nil {
 		unix.Close(fd)
-		return nil, hint.Errorf("--log-driver k8s-file (the default) needs nothing", "open log: connect to %s: %w", journalSocket, err)
+		return nil, hint.Errorf("--log-driver k8s-file (the default) needs nothing", "open log: connect to %s: %w", socket, err)
 	}
 	// A journal that is slower than the container holds it up for so long, and then loses a record.
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Usec: 500_000})

@@ -2,8 +2,10 @@ package logs
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -383,6 +385,94 @@ func roundTrip(t *testing.T, line []byte, parse func([]byte) (Entry, bool), writ
 // ignoreFileSize is what the monitor does.
 func ignoreFileSize() { signal.Ignore(syscall.SIGXFSZ) }
 
+func BenchmarkWrite(b *testing.B) {
+	for _, driver := range []string{K8sFile, JSONFile} {
+		b.Run(driver, func(b *testing.B) {
+			dir, err := os.Open(b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer dir.Close()
+			w, err := Open(dir, Config{Driver: driver, MaxSize: 10 << 20}, Who{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer w.Close()
+			chunk := bytes.Repeat([]byte("1234567\n"), 1024) // as a hub reads it
+			b.SetBytes(int64(len(chunk)))
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Write(1, chunk)
+			}
+		})
+	}
+}
+
+// TestJournal: what is sent is what docker and podman send, and a journal that takes nothing more loses lines but holds nobody up.
+func TestJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	server, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	w, err := openJournal(path, Config{}, Who{ID: strings.Repeat("ab", 32), Name: "web", Image: "nginx"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	w.Write(2, []byte("one\ntwo"))
+	first, second := receive(t, server), receive(t, server)
+	for name, want := range map[string]string{"CONTAINER_ID": "abababababab", "CONTAINER_ID_FULL": strings.Repeat("ab", 32), "CONTAINER_NAME": "web",
+		"IMAGE_NAME": "nginx", "SYSLOG_IDENTIFIER": "abababababab", "PRIORITY": "3", "MESSAGE": "one", "CONTAINER_PARTIAL_MESSAGE": ""} {
+		if first[name] != want {
+			t.Errorf("%s is %q, not %q", name, first[name], want)
+		}
+	}
+	if second["MESSAGE"] != "two" || second["CONTAINER_PARTIAL_MESSAGE"] != "true" {
+		t.Error(second)
+	}
+	// Nobody reads: the queue of the socket is full after some (net.unix.max_dgram_qlen).
+	w.Write(1, bytes.Repeat([]byte("x\n"), 1000))
+	lost := 1000
+	for i := 0; ; i++ {
+		if w.(*journal).lost == 0 {
+			t.Skip("the queue of a socket takes a thousand datagrams here")
+		}
+		server.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		if _, err := server.Read(make([]byte, 1<<16)); err != nil {
+			break
+		}
+		lost--
+	}
+	w.Write(1, []byte("after\n"))
+	if note := receive(t, server)["MESSAGE"]; note != fmt.Sprintf("rl: %d lines of output were not kept here", lost) {
+		t.Error(note)
+	}
+	if after := receive(t, server)["MESSAGE"]; after != "after" {
+		t.Error(after)
+	}
+}
+
+// receive reads a datagram of the native protocol.
+func receive(t *testing.T, from *net.UnixConn) map[string]string {
+	t.Helper()
+	from.SetReadDeadline(time.Now().Add(10 * time.Second))
+	b := make([]byte, 1<<16)
+	n, err := from.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]string{}
+	for b = b[:n]; len(b) > 0; {
+		name, rest, _ := bytes.Cut(b, []byte("\n"))
+		size := binary.LittleEndian.Uint64(rest)
+		fields[string(name)] = string(rest[8 : 8+size])
+		b = rest[8+size+1:]
+	}
+	return fields
+}
+
 // TestFollowTruncated: somebody empties the file, the writer goes on at its beginning.
 func TestFollowTruncated(t *testing.T) {
 	dir := t.TempDir()
@@ -417,28 +507,5 @@ func TestFollowTruncated(t *testing.T) {
 	close(ended)
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-func BenchmarkWrite(b *testing.B) {
-	for _, driver := range []string{K8sFile, JSONFile} {
-		b.Run(driver, func(b *testing.B) {
-			dir, err := os.Open(b.TempDir())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer dir.Close()
-			w, err := Open(dir, Config{Driver: driver, MaxSize: 10 << 20}, Who{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer w.Close()
-			chunk := bytes.Repeat([]byte("1234567\n"), 1024) // as a hub reads it
-			b.SetBytes(int64(len(chunk)))
-			b.ReportAllocs()
-			for b.Loop() {
-				w.Write(1, chunk)
-			}
-		})
 	}
 }

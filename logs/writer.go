@@ -29,7 +29,7 @@ func Open(dir *os.File, c Config, who Who) (Writer, error) {
 	case None:
 		return nil, nil
 	case Journald:
-		return openJournal(c, who)
+		return openJournal(journalSocket, c, who)
 	}
 	parent, name, err := c.place(dir)
 	if err != nil {

@@ -45,7 +45,7 @@ func Read(dir string, c Config, who Who, o Options) error {
 	case Journald:
 		return readJournal(who, &o, p)
 	}
-	r := &reader{Options: &o, printer: p, dir: dir, name: FileName, parse: parseCRI}
+	r := &reader{Options: &o, printer: p, dir: dir, name: FileName, keep: max(c.MaxFile, 1), parse: parseCRI}
 	if c.Path != "" {
 		r.dir, r.name = filepath.Split(c.Path)
 	}
@@ -73,6 +73,7 @@ type reader struct {
 	*Options
 	*printer
 	dir, name string
+	keep      int // files that there may be
 	parse     func(line []byte) (Entry, bool)
 	files     []*os.File // that are still to be read
 	at        int64      // in the first of them: after the last whole record
@@ -109,29 +110,36 @@ func (r *reader) read(home string) error {
 	}
 }
 
-// openAll opens the files from the youngest on: one that is renamed meanwhile is met twice, none is missed.
+// openAll opens the files from the youngest on: one that is renamed meanwhile is met twice, none is missed. After more than one
+// rotation it begins again: a file that is younger than the first would be taken for an older one.
 func (r *reader) openAll() error {
-	r.files = nil
-	for i := 0; ; i++ {
-		f, err := r.open(i)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && i == 0:
-			continue // it was never begun, or the next takes its place at this moment
-		case errors.Is(err, fs.ErrNotExist):
+	for range 10 {
+		r.close()
+		r.files = nil
+		for i := range r.keep {
+			f, err := r.open(i)
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // it was never begun, or the next takes its place at this moment
+			case err != nil:
+				return err
+			case len(r.files) > 0 && same(f, r.files[0]):
+				f.Close()
+			default:
+				r.files = append([]*os.File{f}, r.files...)
+			}
+		}
+		if n := len(r.files); n == 0 || r.place(r.files[n-1]) <= 1 {
 			return nil
-		case err != nil:
-			return err
-		case len(r.files) > 0 && same(f, r.files[0]):
-			f.Close()
-		default:
-			r.files = append([]*os.File{f}, r.files...)
 		}
 	}
+	return nil
 }
 
 func (r *reader) open(i int) (*os.File, error) {
-	return os.OpenFile(filepath.Join(r.dir, numbered(r.name, i)), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	return os.OpenFile(r.path(i), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 }
+
+func (r *reader) path(i int) string { return filepath.Join(r.dir, numbered(r.name, i)) }
 
 func same(a, b *os.File) bool {
 	x, err := a.Stat()
@@ -175,44 +183,55 @@ func (r *reader) drain() error {
 }
 
 // next opens the file that follows the one that is read, false when this is the youngest. Rotation renames files from one place to
-// the next: the place of ours before and after the opening tells whether it came between.
+// the next, the oldest first, and for a moment nothing is in one of the places (for ever, if the writer was killed then): the
+// opened file is the right one if there was none between it and ours afterwards.
 func (r *reader) next() (bool, error) {
+	ours := r.files[0]
 	for range 100 {
-		place := r.place()
-		if place == 0 {
-			return false, nil
+		f, err := r.younger(r.place(ours))
+		if f == nil || err != nil {
+			return false, err
 		}
-		f, err := r.open(place - 1)
-		if err == nil && r.place() == place {
+		// In this order: a rotation between the two makes the gap look wider, never narrower.
+		at := r.place(f)
+		if !same(f, ours) && !r.anyBetween(at, r.place(ours)) {
 			r.files = append(r.files, f)
 			return true, nil
 		}
-		if err == nil {
-			f.Close()
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		} else if place == 1 {
-			return false, nil // it comes
-		}
+		f.Close()
 	}
 	return false, nil
 }
 
+// younger opens the oldest of those that are younger than a place, nil if none is.
+func (r *reader) younger(place int) (*os.File, error) {
+	for i := place - 1; i >= 0; i-- {
+		f, err := r.open(i)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+	}
+	return nil, nil
+}
+
+func (r *reader) anyBetween(a, b int) bool {
+	for i := a + 1; i < b; i++ {
+		if _, err := os.Stat(r.path(i)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // place is how many rotations old the file is. One that was removed is older than all that are there.
-func (r *reader) place() int {
-	ours, err := r.files[0].Stat()
-	if err != nil {
-		return 0
-	}
-	for i := 0; ; i++ {
-		st, err := os.Stat(filepath.Join(r.dir, numbered(r.name, i)))
-		if err != nil && i > 0 {
-			return i
-		}
-		if err == nil && os.SameFile(st, ours) {
+func (r *reader) place(f *os.File) int {
+	ours, err := f.Stat()
+	for i := 0; i < r.keep && err == nil; i++ {
+		if st, err := os.Stat(r.path(i)); err == nil && os.SameFile(st, ours) {
 			return i
 		}
 	}
+	return r.keep
 }
 
 // rest reads the first of the files from where it is on, up to the last whole record.

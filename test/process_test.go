@@ -133,10 +133,13 @@ func cmdKillMonitor(ts *testscript.TestScript, neg bool, args []string) {
 	monitors := func() []proc {
 		return processes(func(dir string) bool { return strings.HasPrefix(commandLine(dir), "rl-monitor "+id) })
 	}
-	all := monitors()
-	if len(all) != 1 {
-		ts.Fatalf("monitors of %s: %v", args[0], all)
-	}
+	var all []proc
+	ts.Check(eventually(func() error { // while it executes its other program, its command line is empty
+		if all = monitors(); len(all) != 1 {
+			return fmt.Errorf("monitors of %s: %v", args[0], all)
+		}
+		return nil
+	}))
 	ts.Check(unix.Kill(all[0].pid, sig))
 	ts.Check(eventually(func() error {
 		if left := monitors(); len(left) > 0 {

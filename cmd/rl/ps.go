@@ -109,12 +109,11 @@ func (c *PsCmd) order() (func(a, b storage.State) int, error) {
 
 func (c *PsCmd) listing() *listing[psRow] {
 	return &listing[psRow]{
-		verb: "ps", format: c.Format, bare: c.NoHeading,
-		titles: []string{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"},
-		cells: func(r *psRow) []string {
-			return []string{r.ID(), r.Image(), r.Command(), r.RunningFor(), r.Status(), r.Ports(), r.Names()}
+		format: c.Format, noHeading: c.NoHeading, titles: map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED"},
+		columns: []column[psRow]{
+			{"CONTAINER ID", (*psRow).ID}, {"IMAGE", (*psRow).Image}, {"COMMAND", (*psRow).Command}, {"CREATED", (*psRow).RunningFor},
+			{"STATUS", (*psRow).Status}, {"PORTS", (*psRow).Ports}, {"NAMES", (*psRow).Names},
 		},
-		named: map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED"},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
 )
@@ -154,6 +155,9 @@ func Inspect(word string) (*Inspected, error) {
 	store, err := storage.Open()
 	if err != nil {
 		return nil, err
+	}
+	if c.Spec.Spec == nil || c.Spec.Spec.Process == nil || len(c.Spec.Spec.Process.Args) == 0 {
+		return nil, hint.Errorf("rl rm -f "+s.Name+" removes it", "inspect container %s: its configuration has no command", s.Name)
 	}
 	args := c.Spec.Spec.Process.Args
 	i := &Inspected{

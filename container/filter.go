@@ -36,14 +36,17 @@ func readFilters[T any](filters []string, test func(key, value string) (func(*T)
 	}, nil
 }
 
-// Filter is what --filter KEY=VALUE of ps, each as typed, leaves of all containers.
+// Filter is what --filter KEY=VALUE of ps, each as typed, leaves of all containers. The list that it is given is used up.
 func Filter(states []storage.State, filters []string) ([]storage.State, error) {
+	if len(filters) == 0 {
+		return states, nil
+	}
 	f := stateFilter{states}
 	match, err := readFilters(filters, f.test)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(states), func(s storage.State) bool { return !match(&s) }), nil
+	return slices.DeleteFunc(states, func(s storage.State) bool { return !match(&s) }), nil
 }
 
 // stateFilter knows all containers, since some filters name one.

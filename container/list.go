@@ -1,6 +1,7 @@
 package container
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
@@ -17,13 +18,13 @@ func List(all bool) ([]storage.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	var shown []storage.State
 	for i := range states {
-		if refine(&states[i]); all || states[i].Running {
-			shown = append(shown, states[i])
-		}
+		refine(&states[i])
 	}
-	return shown, nil
+	if !all {
+		states = slices.DeleteFunc(states, func(s storage.State) bool { return !s.Running })
+	}
+	return states, nil
 }
 
 // Find returns the container with this name, id, or unique beginning of an id.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,8 @@ func readIndex(path string) map[string]entry {
 	if err != nil {
 		return nil
 	}
-	rest, ok := strings.CutPrefix(string(b), indexMagic)
+	// Nobody writes to b any more, and a copy of it would cost as much as the reading.
+	rest, ok := strings.CutPrefix(unsafe.String(unsafe.SliceData(b), len(b)), indexMagic)
 	if !ok || len(rest) < sumSize || binary.LittleEndian.Uint32(b[len(indexMagic):]) != checksum(b[len(indexMagic)+sumSize:]) {
 		return nil
 	}

@@ -154,7 +154,7 @@ func StartTime(pid int) (uint64, error) {
 
 // Stat is the state of pid (proc(5), stat field 3: R, S, D, T stopped, Z ended and not waited for …) and its StartTime.
 func Stat(pid int) (state byte, start uint64, err error) {
-	fields, err := statFields(pid)
+	fields, err := StatFields(pid)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -164,13 +164,13 @@ func Stat(pid int) (state byte, start uint64, err error) {
 
 // Zombie tells whether pid has ended and only waits for its parent to notice, or is gone.
 func Zombie(pid int) bool {
-	fields, err := statFields(pid)
+	fields, err := StatFields(pid)
 	return err != nil || fields[0] == "Z" || fields[0] == "X"
 }
 
 // Parent is the process that pid is a child of; 0 when pid is gone.
 func Parent(pid int) int {
-	fields, err := statFields(pid)
+	fields, err := StatFields(pid)
 	if err != nil {
 		return 0
 	}
@@ -178,9 +178,9 @@ func Parent(pid int) int {
 	return parent
 }
 
-// statFields are those of /proc/PID/stat from the third, the state, on. The name before them, in parentheses, may hold
+// StatFields are those of /proc/PID/stat from the third, the state, on. The name before them, in parentheses, may hold
 // anything, parentheses too.
-func statFields(pid int) ([]string, error) {
+func StatFields(pid int) ([]string, error) {
 	// One read: the line has no more than 52 numbers and a name of 64 bytes. os.ReadFile would ask thrice as much of the kernel.
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -208,6 +208,6 @@ func EmptyKeyring() { unix.KeyctlJoinSessionKeyring("rl") }
 
 // Stopped tells whether pid stands still after SIGSTOP.
 func Stopped(pid int) bool {
-	fields, err := statFields(pid)
+	fields, err := StatFields(pid)
 	return err == nil && fields[0] == "T"
 }

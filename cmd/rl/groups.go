@@ -18,7 +18,8 @@ func (group) Run() error { return &hint.Exit{Code: 125} }
 
 // containerGroup are the verbs about containers by docker's and podman's longer names.
 func containerGroup() command {
-	return group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "logs", "wait", "cp", "diff", "commit", "export", "rename", "ls=ps", "rm"))
+	g := group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "logs", "wait", "cp", "diff", "commit", "export", "rename", "ls=ps", "ps", "port", "top", "rm"))
+	return append(g, verb{"inspect", "Show all about containers", func() command { return new(ContainerInspectCmd) }})
 }
 
 func imageGroup() command {

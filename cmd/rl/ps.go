@@ -50,7 +50,10 @@ func (c *PsCmd) Run() error {
 	}
 	rows := make([]psRow, len(states))
 	for i := range states {
-		rows[i] = psRow{newPsEntry(&states[i]), states[i], c.NoTrunc}
+		rows[i] = psRow{state: &states[i], whole: c.NoTrunc}
+		if c.Format != "" && c.Format != "table" {
+			rows[i].psEntry = newPsEntry(&states[i])
+		}
 	}
 	return c.listing().print(rows)
 }
@@ -109,12 +112,11 @@ func (c *PsCmd) order() (func(a, b storage.State) int, error) {
 
 func (c *PsCmd) listing() *listing[psRow] {
 	return &listing[psRow]{
-		verb: "ps", format: c.Format, bare: c.NoHeading,
-		titles: []string{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"},
-		cells: func(r *psRow) []string {
-			return []string{r.ID(), r.Image(), r.Command(), r.RunningFor(), r.Status(), r.Ports(), r.Names()}
+		format: c.Format, noHeading: c.NoHeading, titles: map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED"},
+		columns: []column[psRow]{
+			{"CONTAINER ID", (*psRow).ID}, {"IMAGE", (*psRow).Image}, {"COMMAND", (*psRow).Command}, {"CREATED", (*psRow).RunningFor},
+			{"STATUS", (*psRow).Status}, {"PORTS", (*psRow).Ports}, {"NAMES", (*psRow).Names},
 		},
-		named: map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED"},
 	}
 }
 
@@ -148,8 +150,8 @@ type psEntry struct {
 	Ports      []container.Published
 }
 
-func newPsEntry(s *storage.State) psEntry {
-	e := psEntry{
+func newPsEntry(s *storage.State) *psEntry {
+	e := &psEntry{
 		ID: s.ID, Names: []string{}, Image: s.Image, ImageID: s.ImageID, Command: append([]string{}, s.Command...), Created: s.Created.Unix(),
 		CreatedAt: s.Created.Format("2006-01-02 15:04:05 -0700 MST"), State: s.Status, Status: statusText(s), Exited: s.Status == storage.Exited,
 		ExitCode: s.ExitCode, ExitedAt: unixTime(s.Finished), StartedAt: unixTime(s.Started), Restarts: s.Restarts, AutoRemove: s.Remove,
@@ -177,28 +179,36 @@ func unixTime(t time.Time) int64 {
 
 // psRow shows a container in a table or a template, where docker and podman make words of most.
 type psRow struct {
-	psEntry
-	state storage.State
-	whole bool
+	*psEntry // nil for the table, which needs none
+	state    *storage.State
+	whole    bool
+}
+
+// of is the container; an empty one in the row by which a template is tried.
+func (r *psRow) of() *storage.State {
+	if r.state == nil {
+		return new(storage.State)
+	}
+	return r.state
 }
 
 // ID is short without --no-trunc.
 func (r *psRow) ID() string {
-	if r.whole || len(r.state.ID) < 12 {
-		return r.state.ID
+	if r.whole || len(r.of().ID) < 12 {
+		return r.of().ID
 	}
-	return r.state.ID[:12]
+	return r.of().ID[:12]
 }
 
 // Names is the name.
-func (r *psRow) Names() string { return r.state.Name }
+func (r *psRow) Names() string { return r.of().Name }
 
 // Image is its name, as typed or found.
-func (r *psRow) Image() string { return hint.Clean(r.state.Image) }
+func (r *psRow) Image() string { return hint.Clean(r.of().Image) }
 
 // Command is cut without --no-trunc.
 func (r *psRow) Command() string {
-	s := strings.Join(r.state.Command, " ")
+	s := strings.Join(r.of().Command, " ")
 	if !r.whole && len(s) > 30 {
 		s = s[:30]
 	}
@@ -206,39 +216,39 @@ func (r *psRow) Command() string {
 }
 
 // CreatedHuman and RunningFor are how long ago it was made.
-func (r *psRow) CreatedHuman() string { return ago(r.state.Created) + " ago" }
+func (r *psRow) CreatedHuman() string { return ago(r.of().Created) + " ago" }
 
 // RunningFor is docker's name of CreatedHuman.
 func (r *psRow) RunningFor() string { return r.CreatedHuman() }
 
 // Status is the state in words.
-func (r *psRow) Status() string { return r.psEntry.Status }
+func (r *psRow) Status() string { return statusText(r.of()) }
 
 // Ports are the published ones.
 func (r *psRow) Ports() string {
-	if !r.state.Running {
+	if !r.of().Running {
 		return ""
 	}
-	return strings.Join(r.state.Life.Ports, ", ")
+	return strings.Join(r.of().Life.Ports, ", ")
 }
 
 // Labels are KEY=VALUE, by commas.
 func (r *psRow) Labels() string {
 	var all []string
-	for _, key := range slices.Sorted(maps.Keys(r.state.Labels)) {
-		all = append(all, hint.Clean(key+"="+r.state.Labels[key]))
+	for _, key := range slices.Sorted(maps.Keys(r.of().Labels)) {
+		all = append(all, hint.Clean(key+"="+r.of().Labels[key]))
 	}
 	return strings.Join(all, ",")
 }
 
 // Label is the value of one.
-func (r *psRow) Label(key string) string { return hint.Clean(r.state.Labels[key]) }
+func (r *psRow) Label(key string) string { return hint.Clean(r.of().Labels[key]) }
 
 // Networks is the network's mode.
-func (r *psRow) Networks() string { return strings.Join(r.psEntry.Networks, ",") }
+func (r *psRow) Networks() string { return container.NetworkMode(r.of()) }
 
 // LocalVolumes is how many volumes it has.
-func (r *psRow) LocalVolumes() int { return len(r.state.Volumes) }
+func (r *psRow) LocalVolumes() int { return len(r.of().Volumes) }
 
 // ago is a time span in docker's words.
 func ago(t time.Time) string {

@@ -89,9 +89,8 @@ func (c *VolumeLsCmd) Run() error {
 		}
 		return nil
 	}
-	l := listing[container.Volume]{verb: "volume ls", format: c.Format, bare: c.NoHeading, titles: []string{"DRIVER", "VOLUME NAME"}}
-	l.named = map[string]string{"Name": "VOLUME NAME"}
-	l.cells = func(v *container.Volume) []string { return []string{v.Driver, v.Name} }
+	l := listing[container.Volume]{format: c.Format, noHeading: c.NoHeading, titles: map[string]string{"Name": "VOLUME NAME"}}
+	l.columns = []column[container.Volume]{{"DRIVER", func(v *container.Volume) string { return v.Driver }}, {"VOLUME NAME", func(v *container.Volume) string { return v.Name }}}
 	return l.print(list)
 }
 
@@ -124,8 +123,7 @@ func (c *VolumeInspectCmd) Run() error {
 		}
 		found = append(found, *v)
 	}
-	l := listing[container.Volume]{verb: "volume inspect", format: c.Format}
-	return errors.Join(append([]error{l.print(found)}, failed...)...)
+	return errors.Join(append([]error{printAll(c.Format, found)}, failed...)...)
 }
 
 // VolumeRmCmd is `rl volume rm`.

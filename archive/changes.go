@@ -327,15 +327,11 @@ func (l *layer) entry(fd int, name, at string) error {
 }
 
 func (l *layer) subdir(fd int, name, at string) error {
-	sub, err := beneath(fd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	sub, st, err := openStat(fd, name, at, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return &fs.PathError{Op: "open", Path: at, Err: err}
+		return err
 	}
 	defer unix.Close(sub)
-	var st unix.Stat_t
-	if err := unix.Fstat(sub, &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: at, Err: err}
-	}
 	if err := l.dirHeader(&st, at[1:], sub); err != nil {
 		return err
 	}

@@ -135,16 +135,24 @@ func list(fd int) ([]string, error) {
 	return names, err
 }
 
+// openStat opens an entry of a directory, which errors call as, and looks at what it got.
+func openStat(dir int, name, as string, flags uint64) (fd int, st unix.Stat_t, err error) {
+	if fd, err = beneath(dir, name, flags); err != nil {
+		return -1, st, &fs.PathError{Op: "open", Path: as, Err: err}
+	}
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, st, &fs.PathError{Op: "stat", Path: as, Err: err}
+	}
+	return fd, st, nil
+}
+
 func (k *packer) dir(dir int, name, as string, dev uint64) error {
-	fd, err := beneath(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, st, err := openStat(dir, name, as, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return &fs.PathError{Op: "open", Path: as, Err: err}
+		return err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: as, Err: err}
-	}
 	if err := k.dirHeader(&st, as, fd); err != nil {
 		return err
 	}
@@ -167,15 +175,11 @@ func (k *packer) dirHeader(st *unix.Stat_t, as string, fd int) error {
 
 func (k *packer) file(dir int, name, as string) error {
 	// What stands there now may be something else: a pipe doesn't block, a terminal becomes nobody's.
-	fd, err := beneath(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	fd, st, err := openStat(dir, name, as, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
-		return &fs.PathError{Op: "open", Path: as, Err: err}
+		return err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: as, Err: err}
-	}
 	if kind(&st) != unix.S_IFREG {
 		k.Warn(as + ": left out, it was exchanged while it was read")
 		return nil

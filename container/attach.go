@@ -20,9 +20,6 @@ import (
 // attachSocket is where a monitor listens for those that attach. A connection begins with a word and a newline (attachWord).
 const attachSocket = "attach"
 
-// tied in the word: the container ends with its client.
-const tied = "tied"
-
 func attachWord(w stdio.Wants) string {
 	var words []string
 	for name, on := range map[string]bool{"stdin": w.Stdin, "stdout": w.Stdout, "stderr": w.Stderr} {

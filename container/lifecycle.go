@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -79,6 +80,12 @@ func Start(word string, req StartRequest) error {
 	if !req.Attach && !req.Interactive {
 		return handOver(dir, nil, "")
 	}
+	wants := stdio.Wants{Stdin: req.Interactive && c.Request.Options.Interactive, Stdout: true, Stderr: true}
+	return startAttached(dir, c.Request.Options.TTY, wants, keys, req.SigProxy)
+}
+
+// startAttached starts a container and shows all that it writes, from the first byte on.
+func startAttached(dir *storage.Container, tty bool, wants stdio.Wants, keys []byte, proxy bool) error {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
 		return err
@@ -86,32 +93,53 @@ func Start(word string, req StartRequest) error {
 	if ours, err = stdio.Pollable(ours); err != nil {
 		return err
 	}
-	wants := stdio.Wants{Stdin: req.Interactive && c.Request.Options.Interactive, Stdout: true, Stderr: true}
-	client := stdio.NewClient(ours, wants, c.Request.Options.TTY, keys)
 	if err := handOver(dir, theirs, attachWord(wants)); err != nil {
 		return err
 	}
 	dir.Close()
-	return follow(client, s.ID, req.SigProxy)
+	return follow(stdio.NewClient(ours, wants, tty, keys), filepath.Base(dir.Dir), proxy)
+}
+
+// runAgain is `rl run` in the foreground with a restart policy: a monitor stays with the container, for the lives that follow the
+// first, which the caller sees.
+func runAgain(req Request) error {
+	req.Detached = true
+	r := &run{Request: req}
+	if err := r.create(); err != nil {
+		return err
+	}
+	defer r.dir.Close()
+	return startAttached(r.dir, req.Options.TTY, stdio.Wants{Stdin: req.Options.Interactive, Stdout: true, Stderr: true}, r.detach, req.SigProxy)
 }
 
 // Stop ends a container by its stop signal, and after timeout seconds (nil: those of the container, negative: for ever) by
 // SIGKILL. One that doesn't run is no error.
 func Stop(s *storage.State, timeout *int) error {
-	if err := s.AskStop(); err != nil {
-		return fmt.Errorf("stop container %s: %w", s.Name, err)
-	}
-	if !s.Running {
-		return settle(s)
-	}
 	wait := s.StopTimeout
 	if timeout != nil {
 		wait = *timeout
 	}
-	if err := end(s, signalOf(s.StopSignal), wait); err != nil {
+	if err := bringDown(s, signalOf(s.StopSignal), wait); err != nil {
 		return fmt.Errorf("stop container %s: %w", s.Name, err)
 	}
-	return settle(s)
+	return nil
+}
+
+// bringDown ends a container for good. A monitor that was about to start it again when that was asked for does so once more.
+func bringDown(s *storage.State, sig syscall.Signal, seconds int) error {
+	for {
+		if err := s.AskStop(); err != nil {
+			return err
+		}
+		if s.Running {
+			if err := end(s, sig, seconds); err != nil {
+				return err
+			}
+		}
+		if err := settle(s); !errors.Is(err, errAgain) {
+			return err
+		}
+	}
 }
 
 // end sends a signal and waits for the end of the process; then it kills.
@@ -144,7 +172,10 @@ func end(s *storage.State, sig syscall.Signal, seconds int) error {
 	return nil
 }
 
-// settle waits until the end of a process is on record, and writes it where nobody else will.
+// errAgain says that a container was started again by its restart policy.
+var errAgain = errors.New("started again")
+
+// settle waits until the end of a process is on record, and writes it where nobody else will. With errAgain s is the next process.
 func settle(s *storage.State) error {
 	for range 5000 {
 		now, there := storage.LookAt(s.Dir)
@@ -156,6 +187,9 @@ func settle(s *storage.State) error {
 			return bury(s)
 		case now.Status == storage.Restarting: // not for long
 		case s.Remove && now.Pid == s.Pid: // its monitor takes it away: the name is free then
+		case now.Running && now.Pid != s.Pid && now.StopAsked():
+			*s = now
+			return errAgain
 		case !now.Running || now.Pid != s.Pid:
 			return nil
 		}
@@ -164,7 +198,7 @@ func settle(s *storage.State) error {
 	if s.Remove {
 		return nil // it has much to remove
 	}
-	return hint.Errorf("rl ps -a", "container %s has ended, but its monitor has not", s.Name)
+	return hint.Errorf("rl ps -a", "its process has ended, but its monitor has not")
 }
 
 func exists(path string) bool {
@@ -196,22 +230,16 @@ func Kill(s *storage.State, sig syscall.Signal) error {
 	if err := mustRun(s, "kill"); err != nil {
 		return err
 	}
+	var err error
 	if sig == syscall.SIGKILL {
-		if err := s.AskStop(); err != nil {
-			return err
-		}
+		err = bringDown(s, sig, 10)
+	} else {
+		err = signalState(s, sig)
 	}
-	if err := signalState(s, sig); err != nil {
+	if err != nil {
 		return fmt.Errorf("kill container %s: %w", s.Name, err)
 	}
-	if sig != syscall.SIGKILL {
-		return nil
-	}
-	if p, err := s.Process(); err == nil {
-		p.Ended(10000)
-		p.Close()
-	}
-	return settle(s)
+	return nil
 }
 
 func signalState(s *storage.State, sig syscall.Signal) error {

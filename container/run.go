@@ -114,6 +114,9 @@ type streams interface {
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
 func Run(req Request) error {
+	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" {
+		return runAgain(req)
+	}
 	// The kernel kills the container when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
 	r := &run{Request: req, running: make(chan struct{})}

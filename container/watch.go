@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -186,9 +185,13 @@ func restart(dir *storage.Container, h *handle) int {
 	if err != nil {
 		return 125
 	}
-	if life, err := storage.ReadLife(dir.Dir); err == nil {
-		s.life.Restarts = life.Restarts
+	life, err := storage.ReadLife(dir.Dir)
+	if err == nil && dir.StopAsked() { // in the moment of execve
+		life.Restarting = false
+		dir.WriteLife(life)
+		return 0
 	}
+	s.life.Restarts = life.Restarts
 	term := notify([]os.Signal{syscall.SIGTERM})
 	s.next = handle{Socket: h.Socket, Delay: h.Delay}
 	if err := s.begin(); err != nil {
@@ -224,9 +227,5 @@ func (w *watcher) firstClient(c clientHandle) {
 		return
 	}
 	w.hub.Join(f, parseAttachWord(c.Word))
-	go func() {
-		if detached := w.hub.Serve(f); !detached && strings.Contains(c.Word, tied) {
-			w.proc.Kill()
-		}
-	}()
+	go w.hub.Serve(f)
 }

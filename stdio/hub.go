@@ -191,27 +191,24 @@ func (h *Hub) Join(c *os.File, wants Wants) {
 	h.clients[c] = wants
 }
 
-// Serve carries the frames of a client that joined until it goes. detached tells whether it said so.
-func (h *Hub) Serve(c *os.File) (detached bool) {
+// Serve carries the frames of a client that joined until it goes.
+func (h *Hub) Serve(c *os.File) {
 	h.mu.Lock()
 	wants := h.clients[c]
 	h.mu.Unlock()
-	detached = h.listen(c, wants)
+	h.listen(c, wants)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.drop(c)
-	return detached
 }
 
-func (h *Hub) listen(c *os.File, wants Wants) bool {
+func (h *Hub) listen(c *os.File, wants Wants) {
 	buf := make([]byte, maxFrame)
 	for {
 		kind, b, err := readFrame(c, buf)
 		switch {
-		case err != nil:
-			return false
-		case kind == frameDetach:
-			return true
+		case err != nil, kind == frameDetach:
+			return
 		case kind == frameSize && len(b) == 4:
 			h.resize(&unix.Winsize{Row: binary.LittleEndian.Uint16(b), Col: binary.LittleEndian.Uint16(b[2:])})
 		case kind == frameInput && wants.Stdin:

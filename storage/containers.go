@@ -116,39 +116,88 @@ var ErrNameInUse = errors.New("is already in use by container")
 
 // claim takes a name: a link that says which container has it. One whose container is gone is taken over.
 func (s *Store) claim(c *Container, id, name string) error {
+	err := s.link(c, id, name)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	s.await(name)
+	guard, err := s.guardNames()
+	if err != nil {
+		return err
+	}
+	defer guard.Close()
+	return s.takeOver(c, id, name)
+}
+
+// guardNames lets one at a time change who has which name: of two that take over the same name, the second must see the first.
+func (s *Store) guardNames() (*os.File, error) {
+	dir := filepath.Join(s.DataDir, names)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, explainDisk("claim name", err)
+	}
+	guard, err := openDir(dir)
+	if err == nil {
+		err = flock(guard, unix.LOCK_EX)
+	}
+	return guard, err
+}
+
+// link makes the link; fs.ErrExist says that there is one.
+func (s *Store) link(c *Container, id, name string) error {
 	dir := filepath.Join(s.DataDir, names)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return explainDisk("claim name", err)
 	}
-	link := filepath.Join(dir, name)
-	for range 3 {
-		err := os.Symlink(id, link)
-		if err == nil {
-			c.name = link
-			return nil
+	err := os.Symlink(id, filepath.Join(dir, name))
+	if err == nil {
+		c.name = filepath.Join(dir, name)
+	} else if !errors.Is(err, fs.ErrExist) {
+		err = explainDisk("claim name", err)
+	}
+	return err
+}
+
+// await gives a container of --rm a moment to be gone: a rl that was killed lives on in the lock that its child has until that
+// executes its program.
+func (s *Store) await(name string) {
+	for range 20 {
+		owner, err := os.Readlink(filepath.Join(s.DataDir, names, name))
+		if _, gone := os.Lstat(filepath.Join(s.DataDir, transient, owner)); err != nil || gone != nil || !s.exists(owner) {
+			return
 		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// takeOver is claim under the guard.
+func (s *Store) takeOver(c *Container, id, name string) error {
+	for {
+		err := s.link(c, id, name)
 		if !errors.Is(err, fs.ErrExist) {
-			return explainDisk("claim name", err)
+			return err
 		}
+		link := filepath.Join(s.DataDir, names, name)
 		if owner, err := os.Readlink(link); err == nil && s.exists(owner) {
 			return hint.With(fmt.Errorf("the name %q %w %.12s", name, ErrNameInUse, owner), "rl rm -f "+name+", or choose another name")
 		}
-		os.Remove(link)
+		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("claim name %q: %w", name, err)
+		}
 	}
-	return fmt.Errorf("claim name %q: others want it at the same moment", name)
 }
 
-// exists: kept, or transient and locked by a living rl.
+// exists: kept, or transient and locked by a living rl, or its program outlived that.
 func (s *Store) exists(id string) bool {
 	if _, err := os.Lstat(filepath.Join(s.DataDir, kept, id)); err == nil {
 		return true
 	}
-	d, err := openDir(filepath.Join(s.DataDir, transient, id))
+	c := &Container{Dir: filepath.Join(s.DataDir, transient, id)}
+	d, err := openDir(c.Dir)
 	if err != nil {
 		return false
 	}
 	defer d.Close()
-	return flock(d, unix.LOCK_SH|unix.LOCK_NB) != nil
+	return flock(d, unix.LOCK_SH|unix.LOCK_NB) != nil || c.livesOn()
 }
 
 // Write puts v into the container's directory as JSON, whole or not at all.
@@ -192,6 +241,7 @@ func (c *Container) Remove() (left string) {
 	if c.name != "" {
 		os.Remove(c.name)
 	}
+	os.Remove(filepath.Join(c.Dir, recordFile)) // before the rest: nobody takes what is half gone for a container
 	if err := sys.RemoveAll(c.Dir); err != nil {
 		left = c.Dir
 	}
@@ -260,13 +310,21 @@ func (c *Container) bury() {
 	}
 }
 
-// recordedName is the link by which the container has the name of its record.
+// recordedName is the link by which the container has the name of its record; without a record, of a rl that was killed before it
+// wrote that or while it removed it, the one that leads to it.
 func (c *Container) recordedName() string {
-	r, err := ReadRecord(c.Dir)
-	if err != nil {
-		return ""
+	s := &Store{DataDir: filepath.Dir(filepath.Dir(c.Dir))}
+	if r, err := ReadRecord(c.Dir); err == nil {
+		return s.nameOf(r)
 	}
-	return (&Store{DataDir: filepath.Dir(filepath.Dir(c.Dir))}).nameOf(r)
+	entries, _ := os.ReadDir(filepath.Join(s.DataDir, names))
+	for _, e := range entries {
+		link := filepath.Join(s.DataDir, names, e.Name())
+		if owner, err := os.Readlink(link); err == nil && owner == filepath.Base(c.Dir) {
+			return link
+		}
+	}
+	return ""
 }
 
 // nameOf is the link by which the container has its name, "" when it has none.

@@ -118,7 +118,7 @@ func (s *State) Open() (*Container, error) {
 func (s *Store) Rename(state *State, name string) error {
 	return s.Change(state, func(r *Record) error {
 		c := &Container{}
-		if err := s.claim(c, r.ID, name); err != nil {
+		if err := s.takeOver(c, r.ID, name); err != nil {
 			return err
 		}
 		if old := s.nameOf(r); old != "" {
@@ -131,18 +131,11 @@ func (s *Store) Rename(state *State, name string) error {
 
 // Change rewrites the record of a container; two at once come one after the other.
 func (s *Store) Change(state *State, change func(*Record) error) error {
-	dir := filepath.Join(s.DataDir, names)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return explainDisk("change container", err)
-	}
-	guard, err := openDir(dir)
+	guard, err := s.guardNames()
 	if err != nil {
 		return err
 	}
 	defer guard.Close()
-	if err := flock(guard, unix.LOCK_EX); err != nil {
-		return err
-	}
 	r, err := ReadRecord(state.Dir)
 	if err != nil {
 		return fmt.Errorf("change container %.12s: %w", state.ID, err)
@@ -165,7 +158,10 @@ func (s *State) AskStop() error {
 	return err
 }
 
-// StopAsked tells whether the end was asked for since the last start.
+// StopAsked tells whether the end was asked for since the last start that somebody typed.
+func (s *State) StopAsked() bool { return (&Container{Dir: s.Dir}).StopAsked() }
+
+// StopAsked tells whether the end was asked for since the last start that somebody typed.
 func (c *Container) StopAsked() bool {
 	_, err := os.Lstat(filepath.Join(c.Dir, stopped))
 	return err == nil
@@ -182,17 +178,14 @@ func (s *Store) Delete(state *State) (left string, err error) {
 		return "", err
 	}
 	defer c.Close()
-	if flock(c.lock, unix.LOCK_EX|unix.LOCK_NB) != nil {
+	// Its rl sees the end, and lets go. One that was about to start it again does so once more at most.
+	for flock(c.lock, unix.LOCK_EX|unix.LOCK_NB) != nil {
 		if err := state.AskStop(); err != nil {
 			return "", explainDisk("remove container", err)
 		}
 		c.bury()
-		// Its rl sees the end, and lets go.
-		if err := flock(c.lock, unix.LOCK_EX); err != nil {
-			return "", err
-		}
+		time.Sleep(2 * time.Millisecond)
 	}
-	c.name = "" // its rl may have let go of the name meanwhile
 	c.bury()
 	if left = c.Remove(); left != "" {
 		return left, nil

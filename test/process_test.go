@@ -74,6 +74,7 @@ func scriptCommand(ts *testscript.TestScript, args []string) *exec.Cmd {
 	cmd := exec.Command(program, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = environ(ts)
+	cmd.WaitDelay = patience // what a killed command left may hold its pipes
 	return cmd
 }
 

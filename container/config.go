@@ -1,7 +1,6 @@
 package container
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
 )
@@ -30,7 +30,7 @@ func ReadConfig(dir string) (*Config, error) {
 		return nil, fmt.Errorf("read configuration of container: %w", err)
 	}
 	c := new(Config)
-	if err := json.Unmarshal(b, c); err != nil || c.Spec == nil {
+	if err := lazyjson.Unmarshal(b, c); err != nil || c.Spec == nil {
 		return nil, hint.Errorf("rl rm -f removes the container", "configuration of container %s is broken: %v", filepath.Base(dir), err)
 	}
 	return c, nil

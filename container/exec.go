@@ -29,7 +29,7 @@ type ExecRequest struct {
 // the process's own exit code, or what failed. The process dies with the caller.
 func Exec(req ExecRequest) error {
 	runtime.LockOSThread()
-	s, c, err := findConfig(req.Container)
+	s, err := Find(req.Container)
 	if err != nil {
 		return err
 	}
@@ -39,12 +39,8 @@ func Exec(req ExecRequest) error {
 	if s.Status == Paused {
 		return hint.Errorf("rl unpause "+s.Name, "exec in container %s: it is paused", s.Name)
 	}
-	r := &run{Request: c.Request, running: make(chan struct{})}
-	r.SigProxy = true
+	r := &run{running: make(chan struct{})}
 	if r.detach, err = stdio.ParseDetachKeys(req.DetachKeys); err != nil {
-		return err
-	}
-	if err := r.planExec(c.Spec, &req); err != nil {
 		return err
 	}
 	if err := r.startExec(s, &req); err != nil || req.Detached {
@@ -58,9 +54,14 @@ func Exec(req ExecRequest) error {
 	return &hint.Exit{Code: code}
 }
 
-// planExec compiles the process.
-func (r *run) planExec(c *spec.Container, req *ExecRequest) (err error) {
-	if r.spec, err = c.ForExec(req.Options); err != nil {
+// planExec reads the container's configuration and compiles the process.
+func (r *run) planExec(dir string, req *ExecRequest) error {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return err
+	}
+	r.Request, r.SigProxy = c.Request, true
+	if r.spec, err = c.Spec.ForExec(req.Options); err != nil {
 		return err
 	}
 	if r.ids, err = idmap.Mine(r.Options.Userns); err != nil {
@@ -76,7 +77,7 @@ func (r *run) planExec(c *spec.Container, req *ExecRequest) (err error) {
 	return nil
 }
 
-// startExec starts the process in the namespaces of the container's first one.
+// startExec starts the process in the namespaces of the container's first one, and plans it while it boots.
 func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 	config := userns.Config{Same: true, Detached: req.Detached}
 	first, err := s.Process()
@@ -104,7 +105,10 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := r.launchExec(req); err != nil {
+	if err = r.planExec(s.Dir, req); err == nil {
+		err = r.launchExec(req)
+	}
+	if err != nil {
 		r.front.Restore()
 		r.proc.Abort()
 		return fmt.Errorf("exec in container %s: %w", s.Name, err)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/plan"
 )
 
@@ -70,7 +71,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 // what is known and can't be done is an error.
 func Parse(text []byte) (*specs.Spec, error) {
 	s := new(specs.Spec)
-	if err := decode(text, s); err != nil {
+	if err := lazyjson.Unmarshal(text, s); err != nil {
 		return nil, fmt.Errorf("not a runtime configuration: %w", err)
 	}
 	for _, check := range []func(*specs.Spec) error{checkVersion, checkRoot, checkProcess, checkNamespaces, checkSysctl, checkRefused} {

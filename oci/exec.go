@@ -13,6 +13,7 @@ import (
 	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/plan"
 	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
@@ -33,7 +34,7 @@ func (r *Runtime) Exec(o ExecOptions) (code int, err error) {
 		return 0, err
 	}
 	s := new(specs.Spec)
-	if err := decode(text, s); err != nil {
+	if err := lazyjson.Unmarshal(text, s); err != nil {
 		return 0, fmt.Errorf("configuration of container %s: %w", o.ID, err)
 	}
 	c := &creation{Runtime: r, bundle: &bundle{spec: s, text: text}, attached: !o.Detach, filter: compileFilter(s.Linux.Seccomp)}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/sys"
 )
 
@@ -202,7 +203,7 @@ func (s *Store) exists(id string) bool {
 
 // Write puts v into the container's directory as JSON, whole or not at all.
 func (c *Container) Write(name string, v any) error {
-	b, err := json.Marshal(v)
+	b, err := lazyjson.Marshal(v)
 	if err != nil {
 		return err
 	}

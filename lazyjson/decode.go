@@ -1,4 +1,8 @@
-package oci
+// Package lazyjson reads and writes JSON as encoding/json does, for large types of which a text has little. encoding/json makes
+// itself tables of all types below a type before it touches the first byte: for a runtime configuration, with its sections about
+// Windows, Solaris and virtual machines, that takes longer than all the rest of a command. This package looks at a type when it
+// meets a value of it.
+package lazyjson
 
 import (
 	"bytes"
@@ -11,10 +15,9 @@ import (
 	"strings"
 )
 
-// decode reads JSON into what to points at, as json.Unmarshal does but for names in other letters (Process for process), which
-// stay unknown. encoding/json makes itself tables of all types below a type before it reads the first byte: for a runtime
-// configuration, with its sections about Windows, Solaris and virtual machines, that takes longer than all the rest.
-func decode(text []byte, to any) error {
+// Unmarshal reads JSON into what to points at, as json.Unmarshal does but for names in other letters (Process for process), which
+// stay unknown, and for types that read themselves (json.Unmarshaler). An error says where: process.args.1: a number where string belongs.
+func Unmarshal(text []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // a limit may have 64 bits
 	var from any
@@ -84,21 +87,34 @@ func describe(from any) string {
 }
 
 func fillStruct(v reflect.Value, m map[string]any) error {
-	t := v.Type()
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous && name == "" { // its fields are those of the outer one
+	for i := range v.NumField() {
+		switch f := describeField(v.Type().Field(i)); {
+		case f.name == "-":
+		case f.name == "": // its fields are those of the outer one
 			if err := fillStruct(v.Field(i), m); err != nil {
 				return err
 			}
-			continue
-		}
-		if err := fill(v.Field(i), m[name]); err != nil {
-			return inside(name, err)
+		default:
+			if err := fill(v.Field(i), m[f.name]); err != nil {
+				return inside(f.name, err)
+			}
 		}
 	}
 	return nil
+}
+
+// field is what a struct says of one of its own: the name is "-" for one that JSON never shows, and "" for an embedded struct.
+type field struct{ name, options string }
+
+func describeField(f reflect.StructField) field {
+	name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+	switch {
+	case !f.IsExported() && !f.Anonymous:
+		name = "-"
+	case name == "" && !f.Anonymous:
+		name = f.Name
+	}
+	return field{name, options}
 }
 
 func fillMap(v reflect.Value, m map[string]any) error {

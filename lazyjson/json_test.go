@@ -1,10 +1,11 @@
-package oci
+package lazyjson
 
 import (
 	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -43,18 +44,21 @@ func sample(v reflect.Value) {
 	}
 }
 
-// TestDecode: encoding/json reads the same, in each field that a configuration can have.
-func TestDecode(t *testing.T) {
+// TestUnmarshal: encoding/json reads the same, in each field that a configuration can have.
+func TestUnmarshal(t *testing.T) {
 	full := new(specs.Spec)
 	sample(reflect.ValueOf(full).Elem())
 	text, err := json.Marshal(full)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if ours, err := Marshal(full); err != nil || string(ours) != string(text) {
+		t.Errorf("%s, %v\nencoding/json:\n%s", ours, err, text)
+	}
 	for _, text := range []string{string(text), "{}", `null`, `{"windows":{"credentialSpec":{"a":["b"]}}}`, `{"process":null,"unknown":[{}],"mounts":[],"annotations":{}}`,
 		`{"process":{"rlimits":[{"hard":18446744073709551615}]},"linux":{"resources":{"blockIO":{"weightDevice":[{"major":8,"weight":9}]}}}}`} {
 		got, want := new(specs.Spec), new(specs.Spec)
-		if err := decode([]byte(text), got); err != nil {
+		if err := Unmarshal([]byte(text), got); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 		if err := json.Unmarshal([]byte(text), want); err != nil {
@@ -66,7 +70,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestDecodeErrors(t *testing.T) {
+func TestUnmarshalErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"process":{"args":["a",1]}}`:            "process.args.1: a number where string belongs",
 		`{"process":{"terminal":"yes"}}`:          "process.terminal: a string where bool belongs",
@@ -80,9 +84,47 @@ func TestDecodeErrors(t *testing.T) {
 		``:                                        "EOF",
 		strings.Repeat("[", 100000) + strings.Repeat("]", 100000): "exceeded max depth",
 	} {
-		err := decode([]byte(text), new(specs.Spec))
+		err := Unmarshal([]byte(text), new(specs.Spec))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// TestMarshal: what encoding/json treats in a way of its own.
+func TestMarshal(t *testing.T) {
+	type inner struct{ A, B int }
+	for _, v := range []any{
+		struct {
+			Plain    string
+			hidden   int
+			Skipped  int             `json:"-"`
+			Empty    []int           `json:"empty,omitempty"`
+			Nil      []int           `json:"nil"`
+			NoMap    map[string]bool `json:",omitempty"`
+			Struct   inner           `json:",omitempty"`
+			Zero     inner           `json:",omitzero"`
+			Pointer  *inner          `json:"p,omitempty"`
+			None     *inner
+			Any, Nix any
+			inner
+		}{Plain: "<a href=\"x\">\u2028\xff\n\t\u00e9", Pointer: &inner{A: 1}, Any: map[string]any{"z": 1.5, "a": []any{nil, true, "s"}}},
+		map[string]int(nil), map[string]int{"b": 1, "a": 2, "": 3}, [2]int8{-1, 1}, []byte("x"), time.Unix(1, 0),
+		struct {
+			A, B time.Time `json:",omitzero"`
+		}{A: time.Unix(1, 5).UTC()}, uint64(1<<64 - 1), nil,
+	} {
+		want, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Marshal(v); err != nil || string(got) != string(want) {
+			t.Errorf("%+v:\n%s, %v\nencoding/json:\n%s", v, got, err, want)
+		}
+	}
+	for _, v := range []any{map[int]int{1: 1}, make(chan int), func() {}} {
+		if got, err := Marshal(v); err == nil {
+			t.Errorf("%T: %s", v, got)
 		}
 	}
 }

@@ -164,6 +164,9 @@ type cloneArgs struct {
 // the caller's own child.
 func (s *Spawn) addFork(t *table) {
 	flags := s.Flags&^unix.CLONE_NEWCGROUP | unix.CLONE_PARENT
+	if !s.joins(unix.CLONE_NEWTIME) { // which is entered by a copy of the memory only, before Linux 6.0
+		flags |= sharing
+	}
 	if s.Cgroup == nil {
 		t.add(fork, unix.SYS_CLONE, flags|uintptr(unix.SIGCHLD))
 		return
@@ -278,15 +281,21 @@ func (s *Spawn) first() *cloneArgs {
 	return a
 }
 
-// reap hears the child out: how far it came, and who stays.
+// reap hears the child out: how far it came, and who stays. Of two, the later one speaks first when it fails.
 func (s *Spawn) reap(t *table, pid int, pipe int) (*Process, error) {
 	p := &Process{Pid: pid, pidfd: int(t.pidfd)}
+	var failed error
 	for {
 		var said [2]uint64
 		n, err := unix.Read(pipe, unsafe.Slice((*byte)(unsafe.Pointer(&said)), 16))
 		switch {
 		case err == unix.EINTR:
 		case err != nil || n != 16: // closed by execve, or by a death that Wait will tell
+			if failed != nil {
+				p.Wait()
+				unix.Close(p.pidfd)
+				return nil, failed
+			}
 			return p, nil
 		case said[0] == 0:
 			p.Wait()
@@ -296,9 +305,7 @@ func (s *Spawn) reap(t *table, pid int, pipe int) (*Process, error) {
 				return nil, os.NewSyscallError("pidfd_open", err)
 			}
 		default:
-			p.Wait()
-			unix.Close(p.pidfd)
-			return nil, t.failure(int(said[0])-1, unix.Errno(said[1]))
+			failed = t.failure(int(said[0])-1, unix.Errno(said[1]))
 		}
 	}
 }
@@ -370,13 +377,20 @@ func (t *table) run() {
 			}
 			continue
 		}
+		if c.what == fork {
+			r, e := vfork(c.nr, c.args[0], c.args[1], 0)
+			if e != 0 {
+				t.tell(i+1, uint64(e))
+			}
+			if r != 0 { // Here, the new process may have used this stack: nothing that it changes counts any more.
+				t.tell(0, uint64(r))
+			}
+			continue
+		}
 		r, _, e := syscall.RawSyscall6(c.nr, c.args[0], c.args[1], c.args[2], c.args[3], c.args[4], c.args[5])
 		c.result = r
 		if e != 0 && c.what != may {
 			t.tell(i+1, uint64(e))
-		}
-		if c.what == fork && r != 0 {
-			t.tell(0, uint64(r))
 		}
 	}
 }

@@ -7,12 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/sys"
 )
 
 // The index is a copy of all records and lives in one file, so that a list of a thousand containers opens one file and not two
@@ -20,10 +25,10 @@ import (
 // mark, a broken or missing one costs time only, and only a list writes it, when it had much to read.
 //
 // Behind indexMagic stand a checksum (CRC-32C, 4 bytes) of the rest, since a crash of the machine can leave zeros in the middle, and
-// entries: seven numbers of 64 bits, little endian (the lengths of three texts, and two marks but for what is in the lengths), then
-// the name of the container's directory, the record and the life.
+// entries: numbers of 64 bits, little endian (the lengths of three texts, and marks), then the container's directory, its record and
+// its life. They stand in the order in which the kernel lists the directories.
 
-const indexMagic = "rl-index1\n"
+const indexMagic = "rl-index2\n" // another number for another layout
 
 // mark tells one content of a file from the next: files of containers are replaced by rename(2), never written to. The zero mark
 // is that of a file that isn't there.
@@ -35,6 +40,13 @@ type mark struct {
 
 func markOf(st *unix.Stat_t) mark { return mark{st.Ino, st.Ctim.Nano(), st.Size} }
 
+// place is the mark of a container's directory: whatever is replaced in it changes its time. While it stays the same, the files need
+// not be looked at.
+type place struct {
+	ino   uint64
+	ctime int64
+}
+
 // copied is a file of a container with its mark.
 type copied struct {
 	mark
@@ -42,48 +54,106 @@ type copied struct {
 }
 
 // entry is a container in the index.
-type entry struct{ record, life copied }
+type entry struct {
+	dir          string
+	place        place
+	record, life copied
+	whole        string // the entry as it stands in the index, "" if it doesn't
+	moved        bool   // it has another place by now
+}
+
+// index is what there is of one, read in order.
+type index struct {
+	rest string
+	// next is the entry before rest, and nextDir its directory; "" behind the last.
+	next, nextDir string
+	// others are all that were left, by directory, when the order was found to be another.
+	others map[string]string
+}
 
 func (s *Store) indexFile() string { return filepath.Join(s.DataDir, "index") }
 
-// readIndex reads what there is of it.
-func readIndex(path string) map[string]entry {
-	b, err := os.ReadFile(path)
+func readIndex(path string) *index {
+	text, err := sys.MapFile(path)
 	if err != nil {
-		return nil
+		return &index{}
 	}
-	// Nobody writes to b any more, and a copy of it would cost as much as the reading.
-	rest, ok := strings.CutPrefix(unsafe.String(unsafe.SliceData(b), len(b)), indexMagic)
-	if !ok || len(rest) < sumSize || binary.LittleEndian.Uint32(b[len(indexMagic):]) != checksum(b[len(indexMagic)+sumSize:]) {
-		return nil
+	rest, ok := strings.CutPrefix(text, indexMagic)
+	if !ok || len(rest) <= sumSize {
+		return &index{}
 	}
-	rest = rest[sumSize:]
-	all := make(map[string]entry, len(rest)/512)
-	for rest != "" {
-		var name string
-		var e entry
-		if name, e, rest, ok = cutEntry(rest); !ok {
-			return all
+	x := &index{rest: rest[sumSize:]}
+	if number(rest, sumSize) != uint64(checksum(unsafe.Slice(unsafe.StringData(x.rest), len(x.rest)))) { // not copied: it is long
+		return &index{}
+	}
+	x.step()
+	return x
+}
+
+// step goes to the next entry.
+func (x *index) step() {
+	e, rest, ok := cutEntry(x.rest)
+	if !ok {
+		e, rest = entry{}, ""
+	}
+	x.next, x.nextDir, x.rest = e.whole, e.dir, rest
+}
+
+// find is the entry of the directory dir/name, "" if there is none.
+func (x *index) find(dir, name string) string {
+	if x.others == nil && !joined(x.nextDir, dir, name) {
+		x.others = map[string]string{}
+		for ; x.next != ""; x.step() {
+			x.others[x.nextDir] = x.next
 		}
-		all[name] = e
 	}
-	return all
+	if x.others == nil {
+		found := x.next
+		x.step()
+		return found
+	}
+	key := dir + "/" + name
+	found := x.others[key]
+	delete(x.others, key)
+	return found
+}
+
+// joined: path is dir/name.
+func joined(path, dir, name string) bool {
+	return len(path) == len(dir)+1+len(name) && path[:len(dir)] == dir && path[len(dir)] == '/' && path[len(dir)+1:] == name
+}
+
+// unread counts the entries that nobody asked for.
+func (x *index) unread() int {
+	n := len(x.others)
+	for ; x.next != ""; x.step() {
+		n++
+	}
+	return n
 }
 
 const (
 	sumSize  = 4
-	headSize = 7 * 8
+	headSize = 9 * 8
 )
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-func cutEntry(from string) (name string, e entry, rest string, ok bool) {
+// number reads a little endian one of so many bytes.
+func number(from string, size int) (n uint64) {
+	for i := range size {
+		n |= uint64(from[i]) << (8 * i)
+	}
+	return n
+}
+
+func cutEntry(from string) (e entry, rest string, ok bool) {
 	if len(from) < headSize {
 		return
 	}
-	var n [7]int64
+	var n [9]int64
 	for i := range n {
-		n[i] = int64(binary.LittleEndian.Uint64([]byte(from[i*8 : i*8+8])))
+		n[i] = int64(number(from[i*8:], 8))
 	}
 	rest = from[headSize:]
 	var texts [3]string
@@ -93,34 +163,33 @@ func cutEntry(from string) (name string, e entry, rest string, ok bool) {
 		}
 		texts[i], rest = rest[:n[i]], rest[n[i]:]
 	}
-	e.record = copied{mark{uint64(n[3]), n[4], n[1]}, texts[1]}
-	e.life = copied{mark{uint64(n[5]), n[6], n[2]}, texts[2]}
-	return texts[0], e, rest, texts[0] != ""
+	e = entry{texts[0], place{uint64(n[7]), n[8]}, copied{mark{uint64(n[3]), n[4], n[1]}, texts[1]}, copied{mark{uint64(n[5]), n[6], n[2]}, texts[2]}, from[:len(from)-len(rest)], false}
+	return e, rest, e.dir != ""
 }
 
-func appendEntry(b []byte, e *named) []byte {
-	for _, n := range []int64{int64(len(e.name)), int64(len(e.record.text)), int64(len(e.life.text)), int64(e.record.ino), e.record.ctime, int64(e.life.ino), e.life.ctime} {
+func appendEntry(b []byte, e *entry) []byte {
+	for _, n := range []int64{int64(len(e.dir)), int64(len(e.record.text)), int64(len(e.life.text)), int64(e.record.ino), e.record.ctime, int64(e.life.ino), e.life.ctime,
+		int64(e.place.ino), e.place.ctime} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
-	return append(append(append(b, e.name...), e.record.text...), e.life.text...)
+	return append(append(append(b, e.dir...), e.record.text...), e.life.text...)
 }
 
 // lister is a list under way.
 type lister struct {
 	store  *Store
 	boot   string
-	index  map[string]entry
+	index  *index
 	states []State
-	// fresh is the index as it should be; missed counts what it lacked. What is younger than settled, in nanoseconds since 1970,
-	// isn't for an index.
-	fresh   []named
-	missed  int
+	// fresh are the entries of the index that should be. What is younger than settled, in nanoseconds since 1970, isn't for an index.
+	fresh   []string
 	settled int64
+	// missed counts the containers that the index lacked, touched those whose directory has changed but not what the index has of it.
+	missed, touched atomic.Int32
 }
 
-type named struct {
-	name string
-	entry
+func (s *Store) lister(settled time.Time) *lister {
+	return &lister{store: s, boot: sys.BootID(), index: readIndex(s.indexFile()), settled: settled.UnixNano()}
 }
 
 // list adds the containers of one place.
@@ -134,84 +203,155 @@ func (l *lister) list(place string) error {
 		return err
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(-1)
+	names, err := sys.Names(d)
 	if err != nil {
 		return err
 	}
-	l.states = slices.Grow(l.states, len(names))
-	l.fresh = slices.Grow(l.fresh, len(names))
-	for _, name := range names {
-		one, ok := l.glance(int(d.Fd()), dir, name)
-		if ok && (place == kept || one.Running || one.Monitored || monitored(one.Dir)) {
-			l.states = append(l.states, one)
+	known := make([]string, len(names))
+	for i, name := range names {
+		known[i] = l.index.find(dir, name)
+	}
+	states := make([]State, len(names))
+	sys.Populate(states)
+	inParallel(len(names), func(i int) {
+		if !l.glance(&states[i], &known[i], int(d.Fd()), dir, names[i]) {
+			states[i].Dir = ""
 		}
+	})
+	states = slices.DeleteFunc(states, func(s State) bool {
+		return s.Dir == "" || place != kept && !s.Running && !s.Monitored && !monitored(s.Dir)
+	})
+	l.fresh = append(l.fresh, known...)
+	if len(l.states) == 0 {
+		l.states = states
+	} else {
+		l.states = append(l.states, states...)
 	}
 	return nil
 }
 
-// glance is look with the index's help, and asks for the lock only if that says something.
-func (l *lister) glance(at int, dir, name string) (State, bool) {
-	s := State{Dir: dir + "/" + name, Status: Created}
-	known := l.index[name]
-	record, newRecord, err := current(at, name+"/"+recordFile, &known.record)
-	if err != nil || record.ino == 0 || parseRecord(record.text, &s.Record) != nil {
-		return look(s.Dir, l.boot) // being made, or lost in that moment
+// inParallel does n things that mostly wait for the kernel.
+func inParallel(n int, do func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), 4)
+	if n < 128 {
+		workers = 1
 	}
-	life, newLife, err := current(at, name+"/"+stateFile, &known.life)
-	if err != nil || life.ino != 0 && parseLife(life.text, &s.Life) != nil {
+	var wait sync.WaitGroup
+	for w := 1; w < workers; w++ {
+		wait.Go(func() {
+			for i := n * w / workers; i < n*(w+1)/workers; i++ {
+				do(i)
+			}
+		})
+	}
+	for i := range n / workers {
+		do(i)
+	}
+	wait.Wait()
+}
+
+// glance is look with the index's help, and asks for the lock only if that says something. known is the container's entry in the
+// index, and then the one that it should have there.
+func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok bool) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		*known = ""
+		return false
+	}
+	e, _, _ := cutEntry(*known)
+	*known = ""
+	if e.dir == "" {
+		e.dir = dir + "/" + name
+	}
+	s.Dir, s.Status = e.dir, Created
+	if now := (place{st.Ino, st.Ctim.Nano()}); now != e.place {
+		e.place, e.moved = now, true
+		if !l.read(&e, at, name) {
+			*s, ok = look(s.Dir, l.boot) // being made, or lost in that moment
+			return ok
+		}
+	}
+	if parseRecord(e.record.text, &s.Record) != nil {
+		*s, ok = look(s.Dir, l.boot)
+		return ok
+	}
+	if e.life.ino != 0 && parseLife(e.life.text, &s.Life) != nil {
 		s.Life = Life{}
 	}
-	l.remember(name, entry{record, life}, newRecord || newLife)
 	s.judge(l.boot, func() bool {
 		s.Monitored = monitored(s.Dir)
 		return s.Monitored
 	})
+	*known = l.remember(&e, s)
 	if s.doubtful() {
-		return look(s.Dir, l.boot)
+		*s, ok = look(s.Dir, l.boot)
+		return ok
 	}
-	return s, true
+	return true
+}
+
+// read brings an entry up to date.
+func (l *lister) read(e *entry, at int, name string) bool {
+	before := e.record.mark
+	record, err := current(at, name+"/"+recordFile, &e.record)
+	if err != nil || record.ino == 0 {
+		return false
+	}
+	life, err := current(at, name+"/"+stateFile, &e.life)
+	if err != nil {
+		life = copied{}
+	}
+	if record.mark != before || life.mark != e.life.mark {
+		e.whole = ""
+	}
+	e.record, e.life = record, life
+	return true
 }
 
 // current is the content of a file as the index has it, or read now.
-func current(at int, path string, known *copied) (c copied, read bool, err error) {
+func current(at int, path string, known *copied) (copied, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(at, path, &st, unix.AT_SYMLINK_NOFOLLOW); err == unix.ENOENT {
-		return copied{}, false, nil
+		return copied{}, nil
 	} else if err == nil && markOf(&st) == known.mark {
-		return *known, false, nil
+		return *known, nil
 	}
 	fd, err := unix.Openat(at, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return copied{}, false, err
+		return copied{}, err
 	}
 	defer unix.Close(fd)
 	if err := unix.Fstat(fd, &st); err != nil {
-		return copied{}, false, err
+		return copied{}, err
 	}
 	b := make([]byte, st.Size)
 	n, err := unix.Pread(fd, b, 0)
 	if err != nil {
-		return copied{}, false, err
+		return copied{}, err
 	}
-	return copied{markOf(&st), string(b[:n])}, true, nil
+	return copied{markOf(&st), string(b[:n])}, nil
 }
 
-// remember puts an entry into the index that should be. What was written a moment ago is left out: within a tick of the clock
-// another content could get the same mark, by the inode that the first has left.
-func (l *lister) remember(name string, e entry, read bool) {
-	if e.record.ctime > l.settled || e.life.ctime > l.settled {
-		return
+// remember is the entry of the index that should be. What was changed a moment ago has none: within a tick of the clock another content
+// could get the same mark. The directory of a container that runs changes often: that is no reason to write all anew.
+func (l *lister) remember(e *entry, s *State) string {
+	switch {
+	case e.place.ctime > l.settled:
+		return ""
+	case e.whole == "":
+		l.missed.Add(1)
+	case !s.Running && e.moved:
+		l.touched.Add(1)
 	}
-	if read {
-		l.missed++
+	if e.whole == "" || e.moved {
+		return string(appendEntry(nil, e))
 	}
-	l.fresh = append(l.fresh, named{name, e})
+	return e.whole
 }
 
 // update writes the index when the next list gains by it. That it can't be written is nobody's concern: the disk may be full.
 func (l *lister) update() {
-	gone := len(l.index) - (len(l.fresh) - l.missed)
-	if l.missed < 16 && gone < 256 {
+	if l.missed.Load() < 16 && l.touched.Load() < 64 && l.index.unread() < 256 {
 		return
 	}
 	path := l.store.indexFile()
@@ -241,8 +381,8 @@ func (l *lister) update() {
 
 func (l *lister) encode() []byte {
 	b := append([]byte(indexMagic), make([]byte, sumSize)...)
-	for i := range l.fresh {
-		b = appendEntry(b, &l.fresh[i])
+	for _, e := range l.fresh {
+		b = append(b, e...)
 	}
 	binary.LittleEndian.PutUint32(b[len(indexMagic):], checksum(b[len(indexMagic)+sumSize:]))
 	return b

@@ -41,7 +41,7 @@ func add(t *testing.T, s *Store, i int, image string) {
 // later is List at a time at which all that is there is old enough for the index.
 func later(t *testing.T, s *Store) []State {
 	t.Helper()
-	l := &lister{store: s, index: readIndex(s.indexFile()), settled: time.Now().Add(time.Hour).UnixNano()}
+	l := s.lister(time.Now().Add(time.Hour))
 	if err := l.list(kept); err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +51,13 @@ func later(t *testing.T, s *Store) []State {
 }
 
 // missed is how many containers the index lacks.
-func missed(t *testing.T, s *Store) int {
+func missed(t *testing.T, s *Store) int32 {
 	t.Helper()
-	l := &lister{store: s, index: readIndex(s.indexFile()), settled: time.Now().Add(time.Hour).UnixNano()}
+	l := s.lister(time.Now().Add(time.Hour))
 	if err := l.list(kept); err != nil {
 		t.Fatal(err)
 	}
-	return l.missed
+	return l.missed.Load()
 }
 
 func check(t *testing.T, states []State, n int) {
@@ -89,6 +89,13 @@ func TestIndexIsUsedAndFollowsTheFiles(t *testing.T) {
 	if len(states) != 40 || states[3].Image != "second" || states[39].Name != "name40" {
 		t.Errorf("%d containers, %+v, %+v", len(states), states[3], states[39])
 	}
+	// What else happens in a directory doesn't make it read again.
+	if err := os.WriteFile(filepath.Join(s.DataDir, kept, fmt.Sprintf("%064d", 7), "stopped"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := missed(t, s); n != 2 {
+		t.Errorf("the index lacks %d, not those that were changed and added", n)
+	}
 	// A life that is gone is none.
 	if err := os.Remove(filepath.Join(s.DataDir, kept, fmt.Sprintf("%064d", 5), stateFile)); err != nil {
 		t.Fatal(err)
@@ -112,8 +119,8 @@ func TestIndexLeavesOutWhatIsYoung(t *testing.T) {
 	if err != nil || len(all) != 40 {
 		t.Fatal(len(all), err)
 	}
-	if index := readIndex(s.indexFile()); len(index) != 0 {
-		t.Errorf("%d containers of this second are in the index", len(index))
+	if n := readIndex(s.indexFile()).unread(); n != 0 {
+		t.Errorf("%d containers of this second are in the index", n)
 	}
 }
 
@@ -224,13 +231,32 @@ func TestLostEndsAreDoubtful(t *testing.T) {
 	}
 }
 
+// TestIndexManyInParallel: more than one worker reads, and what they find stays in its place.
+func TestIndexManyInParallel(t *testing.T) {
+	s := someContainers(t, 400)
+	check(t, later(t, s), 400)
+	for i := 0; i < 400; i += 7 {
+		add(t, s, i, "second")
+	}
+	states := later(t, s)
+	check(t, states, 400)
+	for i := range states {
+		if want := map[bool]string{true: "second", false: "first"}[i%7 == 0]; states[i].Image != want {
+			t.Fatalf("container %d: %s, not %s", i, states[i].Image, want)
+		}
+	}
+	if n := missed(t, s); n != 0 {
+		t.Errorf("the index lacks %d", n)
+	}
+}
+
 func FuzzIndex(f *testing.F) {
-	one := appendEntry([]byte(indexMagic), &named{"a", entry{copied{mark{1, 2, 2}, "{}"}, copied{mark{3, 4, 2}, "{}"}}})
+	one := appendEntry([]byte(indexMagic), &entry{dir: "a", record: copied{mark{1, 2, 2}, "{}"}, life: copied{mark{3, 4, 2}, "{}"}})
 	f.Add(one[len(indexMagic):])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rest := string(b)
 		for rest != "" {
-			_, _, after, ok := cutEntry(rest)
+			_, after, ok := cutEntry(rest)
 			if !ok {
 				return
 			}

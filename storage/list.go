@@ -30,7 +30,7 @@ type State struct {
 
 // List finds all containers of the store. It waits for nothing: what is being made or removed at this moment is left out.
 func (s *Store) List() ([]State, error) {
-	l := &lister{store: s, boot: sys.BootID(), index: readIndex(s.indexFile()), settled: time.Now().Add(-2 * time.Second).UnixNano()}
+	l := s.lister(time.Now().Add(-2 * time.Second))
 	for _, place := range []string{kept, transient} {
 		if err := l.list(place); err != nil {
 			return nil, fmt.Errorf("list containers: %w", err)

@@ -20,7 +20,7 @@ CONF := share/rl/containers.conf.d
 
 export GO TAGS VERSION
 
-.PHONY: help build run test lint bench install uninstall clean
+.PHONY: help build run test lint bench bench-living install uninstall clean
 .DEFAULT_GOAL := build
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make test      vet, gofmt, staticcheck, shellcheck, unit, race and command-level tests'
 	@echo 'make lint      the checks of make test that run nothing'
 	@echo 'make bench     rl beside podman, crun and bubblewrap (docs/performance.md)'
+	@echo 'make bench-living   containers that stay: rl beside podman, as root, 20 minutes'
 	@echo 'make install   PREFIX=$(PREFIX) DESTDIR='
 	@echo 'hack/test -run TestScript/NAME    one script, quickly (test/README.md)'
 
@@ -56,6 +57,11 @@ bench:
 	hack/deps run bench
 	$(MAKE) --no-print-directory build
 	hack/bench/bench
+
+bench-living:
+	hack/deps run bench
+	$(MAKE) --no-print-directory build
+	hack/bench/living
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(FISH) $(DESTDIR)$(PREFIX)/$(CONF)

@@ -1,7 +1,6 @@
 package container
 
 import (
-	"encoding/json"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rl-containers/rl/idmap"
+	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/logs"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/stdio"
@@ -60,7 +60,7 @@ type watcher struct {
 // watch goes on with what a handle names.
 func watch(dir *storage.Container, word string) int {
 	h := &handle{}
-	if err := json.Unmarshal([]byte(word), h); err != nil {
+	if err := lazyjson.Unmarshal([]byte(word), h); err != nil {
 		return 125
 	}
 	h.Socket = file(h.Listener, "attach")

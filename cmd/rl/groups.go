@@ -26,7 +26,7 @@ func imageGroup() command {
 	return group(same("pull", "ls=images", "rm=rmi", "load", "import"))
 }
 
-func systemGroup() command { return group(same("info")) }
+func systemGroup() command { return group(same("events", "info")) }
 
 // same are verbs that stand alone, too; "ls=ps" is one under another name.
 func same(names ...string) []verb {

@@ -119,6 +119,7 @@ func Attach(word string, req AttachRequest) error {
 		return explainAttach(s, err)
 	}
 	client := stdio.NewClient(conn, wants, c.Request.Options.TTY, keys)
+	happened(s, "attach")
 	return follow(client, s.ID, req.SigProxy)
 }
 

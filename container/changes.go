@@ -152,7 +152,11 @@ func Commit(req CommitRequest) error {
 		return err
 	}
 	defer resume()
-	return pipe(write, func(r *os.File) error { return imageToolFrom(store, "commit", c, r) })
+	err = pipe(write, func(r *os.File) error { return imageToolFrom(store, "commit", c, r) })
+	if err == nil {
+		happened(f.state, "commit")
+	}
+	return err
 }
 
 // commitLayer says what the layer holds: the changes; or all files, where there is no image in the store that they could go on.

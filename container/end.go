@@ -32,10 +32,15 @@ func (r *run) release() {
 // cleanUp lets go of everything. code and err are how it ended.
 func (r *run) cleanUp(code int, err error) {
 	r.release()
+	if err != nil {
+		code = exitCodeOf(err)
+	}
 	if r.Remove || r.proc == nil && !r.old {
+		r.tellEnd(code, true)
 		r.discard()
 		return
 	}
+	r.tellEnd(code, false)
 	r.died(code, err)
 	r.dir.Close()
 }

@@ -43,14 +43,22 @@ func Exec(req ExecRequest) error {
 	if r.detach, err = stdio.ParseDetachKeys(req.DetachKeys); err != nil {
 		return err
 	}
-	if err := r.startExec(s, &req); err != nil || req.Detached {
+	if err := r.startExec(s, &req); err != nil {
 		return err
+	}
+	told := make(chan struct{})
+	go func() { happened(s, "exec"); close(told) }()
+	if req.Detached {
+		<-told
+		return nil
 	}
 	code, err := r.stayExec()
 	r.front.Restore()
+	<-told
 	if err != nil {
 		return err
 	}
+	tell(s.Dir, endOf(&s.Record, "exec_died", code))
 	return &hint.Exit{Code: code}
 }
 

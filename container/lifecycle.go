@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -26,6 +26,7 @@ func Create(req Request) (id string, err error) {
 	if err := r.create(); err != nil {
 		return "", err
 	}
+	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
 	r.dir.Close()
 	return r.id, nil
 }
@@ -38,6 +39,7 @@ func RunDetached(req Request) (id string, err error) {
 		return "", err
 	}
 	defer r.dir.Close()
+	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
 	if err := handOver(r.dir, nil, ""); err != nil {
 		return "", err
 	}
@@ -81,11 +83,11 @@ func Start(word string, req StartRequest) error {
 		return handOver(dir, nil, "")
 	}
 	wants := stdio.Wants{Stdin: req.Interactive && c.Request.Options.Interactive, Stdout: true, Stderr: true}
-	return startAttached(dir, c.Request.Options.TTY, wants, keys, req.SigProxy)
+	return startAttached(dir, &s.Record, c.Request.Options.TTY, wants, keys, req.SigProxy)
 }
 
 // startAttached starts a container and shows all that it writes, from the first byte on.
-func startAttached(dir *storage.Container, tty bool, wants stdio.Wants, keys []byte, proxy bool) error {
+func startAttached(dir *storage.Container, rec *storage.Record, tty bool, wants stdio.Wants, keys []byte, proxy bool) error {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
 		return err
@@ -97,7 +99,8 @@ func startAttached(dir *storage.Container, tty bool, wants stdio.Wants, keys []b
 		return err
 	}
 	dir.Close()
-	return follow(stdio.NewClient(ours, wants, tty, keys), filepath.Base(dir.Dir), proxy)
+	tell(dir.Dir, eventOf(rec, "attach"))
+	return follow(stdio.NewClient(ours, wants, tty, keys), rec.ID, proxy)
 }
 
 // runAgain is `rl run` in the foreground with a restart policy: a monitor stays with the container, for the lives that follow the
@@ -109,7 +112,8 @@ func runAgain(req Request) error {
 		return err
 	}
 	defer r.dir.Close()
-	return startAttached(r.dir, req.Options.TTY, stdio.Wants{Stdin: req.Options.Interactive, Stdout: true, Stderr: true}, r.detach, req.SigProxy)
+	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
+	return startAttached(r.dir, r.asRecorded(), req.Options.TTY, stdio.Wants{Stdin: req.Options.Interactive, Stdout: true, Stderr: true}, r.detach, req.SigProxy)
 }
 
 // Stop ends a container by its stop signal, and after timeout seconds (nil: those of the container, negative: for ever) by
@@ -122,6 +126,7 @@ func Stop(s *storage.State, timeout *int) error {
 	if err := bringDown(s, signalOf(s.StopSignal), wait); err != nil {
 		return fmt.Errorf("stop container %s: %w", s.Name, err)
 	}
+	happened(s, "stop")
 	return nil
 }
 
@@ -222,6 +227,7 @@ func bury(s *storage.State) error {
 	if err != nil || !written.Finished.IsZero() || written.Pid != now.Pid || written.Start != now.Start {
 		return nil
 	}
+	tell(s.Dir, endOf(&now.Record, "died", now.ExitCode))
 	return dir.WriteLife(&now.Life)
 }
 
@@ -230,6 +236,7 @@ func Kill(s *storage.State, sig syscall.Signal) error {
 	if err := mustRun(s, "kill"); err != nil {
 		return err
 	}
+	happenedWith(s, "kill", "signal", strconv.Itoa(int(sig))) // before its effect, which others tell
 	var err error
 	if sig == syscall.SIGKILL {
 		err = bringDown(s, sig, 10)
@@ -258,7 +265,11 @@ func Restart(s *storage.State, timeout *int) error {
 			return err
 		}
 	}
-	return Start(s.ID, StartRequest{})
+	err := Start(s.ID, StartRequest{})
+	if err == nil {
+		happened(s, "restart")
+	}
+	return err
 }
 
 // Wait waits until a container is in one of the states (running, exited, stopped, created, removed …); "" is its end. The result
@@ -328,5 +339,11 @@ func Rename(word, name string) error {
 	if err != nil {
 		return err
 	}
-	return store.Rename(s, name)
+	old := s.Name
+	if err := store.Rename(s, name); err != nil {
+		return err
+	}
+	s.Name = name
+	happenedWith(s, "rename", "oldName", old)
+	return nil
 }

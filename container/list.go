@@ -82,6 +82,9 @@ func Delete(s *storage.State, force bool) error {
 	if err == nil && left != "" {
 		err = removeLeft([]string{left})
 	}
+	if err == nil && !(s.Remove && s.Monitored) { // its rl told that
+		happened(s, "remove")
+	}
 	if err == nil && s.Remove {
 		err = DropVolumes(s)
 	}

@@ -129,6 +129,9 @@ func Monitor() int {
 	if err != nil && s != nil {
 		s.cleanUp(0, err)
 	}
+	if err == nil {
+		tell(dir.Dir, eventOf(s.asRecorded(), "start"))
+	}
 	gone := report(to, err)
 	switch {
 	case err != nil:

@@ -38,6 +38,14 @@ func Pause(s *storage.State) error {
 	if frozen(s) {
 		return hint.Errorf("rl unpause "+s.Name, "pause container %s: it is paused already", s.Name)
 	}
+	err := freeze(s)
+	if err == nil {
+		happened(s, "pause")
+	}
+	return err
+}
+
+func freeze(s *storage.State) error {
 	if s.Cgroup != "" {
 		return cgroup.Reopen(s.Cgroup).Freeze(true)
 	}
@@ -61,6 +69,7 @@ func Unpause(s *storage.State) error {
 		return fmt.Errorf("unpause container %s: it is not paused", s.Name)
 	}
 	thaw(s)
+	happened(s, "unpause")
 	return nil
 }
 

@@ -164,6 +164,11 @@ func imageTool(store *storage.Store, verb string, args any) error {
 
 // imageToolFrom is imageTool with another standard input.
 func imageToolFrom(store *storage.Store, verb string, args any, stdin *os.File) error {
+	return imageToolWith(store, verb, args, stdin, os.Stdout)
+}
+
+// imageToolWith is imageTool with another standard input and output.
+func imageToolWith(store *storage.Store, verb string, args any, stdin, stdout *os.File) error {
 	exe, err := sibling("rl-image")
 	if err != nil {
 		return err
@@ -182,7 +187,7 @@ func imageToolFrom(store *storage.Store, verb string, args any, stdin *os.File) 
 	// rl-image hears the terminal's Ctrl-C itself and ends in order; rl waits for that.
 	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)
 	defer signal.Reset(syscall.SIGINT, syscall.SIGQUIT)
-	status, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{stdin, os.Stdout, os.Stderr}, Extra: []*os.File{request}},
+	status, err := userns.Run(userns.Config{Namespaces: unix.CLONE_NEWNS, Map: ids, Stdio: [3]*os.File{stdin, stdout, os.Stderr}, Extra: []*os.File{request}},
 		func(w io.Writer) error { return enter.WritePlan(w, tool) })
 	if err != nil {
 		return fmt.Errorf("start rl-image: %w", err)

@@ -84,6 +84,8 @@ type run struct {
 	old  bool
 	dir  *storage.Container
 	life storage.Life
+	// told: there was an event of its start.
+	told bool
 	io   streams
 	// front is io when the container is tied to the caller's terminal, nil in a monitor.
 	front  *stdio.Streams
@@ -559,6 +561,9 @@ func (r *run) warn() {
 // at once must not keep the garbage of another for ever.
 func (r *run) collect() {
 	defer close(r.collected)
+	if r.front != nil {
+		r.tellBirth()
+	}
 	if !r.kept() {
 		// For rl exec and the like, which come when the program runs.
 		if err := r.writeConfig(); err != nil {

@@ -226,38 +226,6 @@ func removeUsers(store *storage.Store, name string) error {
 	return nil
 }
 
-// PruneVolumes removes what no container uses: anonymous volumes, with all the named ones, too.
-func PruneVolumes(filters []string, all bool) (removed []string, err error) {
-	var rest []string
-	for _, f := range filters {
-		if word, ok := strings.CutPrefix(f, "all="); ok {
-			all = all || word == "true" || word == "1"
-			continue
-		}
-		rest = append(rest, f)
-	}
-	list, err := Volumes(rest)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, v := range list {
-		if len(v.UsedBy) == 0 && (all || v.Anonymous) {
-			names = append(names, v.Name)
-		}
-	}
-	store, err := storage.Open()
-	if err != nil {
-		return nil, err
-	}
-	removed, left, err := store.RemoveVolumes(names, nil)
-	var used *storage.InUse
-	if errors.As(err, &used) || errors.Is(err, storage.ErrNoVolume) {
-		err = nil // somebody was quicker
-	}
-	return removed, errors.Join(err, removeLeft(left))
-}
-
 // removeLeft deletes directories with files of mapped ids.
 func removeLeft(dirs []string) error {
 	if len(dirs) == 0 {

@@ -127,6 +127,7 @@ func (w *watcher) end(code int, err error) {
 	if err != nil {
 		life.Error = err.Error()
 	}
+	w.tellEnd(code)
 	r := &run{Request: Request{Remove: w.Remove}, id: os.Args[1], dir: w.dir}
 	if w.wants(life) {
 		w.again(r, life)
@@ -198,6 +199,7 @@ func restart(dir *storage.Container, h *handle) int {
 		s.cleanUp(0, err)
 		return 125
 	}
+	tell(dir.Dir, eventOf(s.asRecorded(), "restart"), eventOf(s.asRecorded(), "start"))
 	s.goOn(term)
 	return 125
 }

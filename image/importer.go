@@ -64,6 +64,11 @@ func (s *Store) Import(ctx context.Context, o ImportOptions) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("import %s: %w", o.File, explain(err))
 	}
+	if named != nil {
+		s.tell("import", id, named.String())
+	} else {
+		s.tell("import", id)
+	}
 	return id, s.sync()
 }
 

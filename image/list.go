@@ -42,8 +42,8 @@ type Summary struct {
 	Labels     map[string]string `json:",omitempty"` // only when a filter asks for them
 }
 
-// List returns all images that match every filter, the newest first. Filters are reference=PATTERN, label=KEY[=VALUE] and
-// dangling=true|false.
+// List returns all images that match every filter, the newest first. Filters are reference=PATTERN, label=KEY[=VALUE],
+// label!=KEY[=VALUE], dangling=true|false and until=TIME.
 func (s *Store) List(ctx context.Context, filters []string) ([]Summary, error) {
 	match, err := parseFilters(filters)
 	if err != nil {
@@ -54,13 +54,10 @@ func (s *Store) List(ctx context.Context, filters []string) ([]Summary, error) {
 		return nil, err
 	}
 	// Labels stand in the config, a file an image: only read where they are asked for.
-	labels := slices.ContainsFunc(filters, func(f string) bool { return strings.HasPrefix(f, "label=") })
+	labels := askLabels(filters)
 	var all []Summary
 	for _, img := range images {
-		one := Summary{ID: img.ID, Digest: img.Digest.String(), Names: img.Names, Created: img.Created}
-		if labels {
-			one.Labels = s.labels(ctx, &img)
-		}
+		one := s.summary(ctx, &img, labels)
 		if size, err := s.store.ImageSize(img.ID); err == nil {
 			one.Size = size
 		}
@@ -72,6 +69,18 @@ func (s *Store) List(ctx context.Context, filters []string) ([]Summary, error) {
 	}
 	slices.SortStableFunc(all, func(a, b Summary) int { return b.Created.Compare(a.Created) })
 	return all, nil
+}
+
+func askLabels(filters []string) bool {
+	return slices.ContainsFunc(filters, func(f string) bool { return strings.HasPrefix(f, "label") })
+}
+
+func (s *Store) summary(ctx context.Context, img *cstorage.Image, labels bool) Summary {
+	one := Summary{ID: img.ID, Digest: img.Digest.String(), Names: img.Names, Created: img.Created}
+	if labels {
+		one.Labels = s.labels(ctx, img)
+	}
+	return one
 }
 
 func (s *Store) labels(ctx context.Context, img *cstorage.Image) map[string]string {

@@ -251,6 +251,7 @@ func (s *Store) loadOne(ctx context.Context, src source) ([]string, error) {
 			return nil, err
 		}
 	}
+	s.tell("loadfromarchive", id, src.names...)
 	if len(src.names) == 0 {
 		return []string{"sha256:" + id}, nil
 	}

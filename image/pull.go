@@ -52,6 +52,7 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 		id, err := s.pullOne(ctx, sys, name)
 		if err == nil {
 			record(i)
+			s.tell("pull", id, name.String())
 			return id, s.sync()
 		}
 		failed = append(failed, explainRegistry(fmt.Errorf("pull %s: %w", name, err), name))

@@ -27,7 +27,11 @@ func (s *Store) Remove(name string, force bool, done func(line string)) error {
 	if len(img.Names) > 1 && !force {
 		if tag := s.tagOf(img, name); tag != "" {
 			done("Untagged: " + tag)
-			return s.store.RemoveNames(img.ID, []string{tag})
+			err := s.store.RemoveNames(img.ID, []string{tag})
+			if err == nil {
+				s.tell("untag", img.ID, tag)
+			}
+			return err
 		}
 		return hint.Errorf("rl rmi -f "+name+" removes it with all of them", "remove image %s: it has %d names", name, len(img.Names))
 	}
@@ -40,6 +44,7 @@ func (s *Store) Remove(name string, force bool, done func(line string)) error {
 		}
 		return fmt.Errorf("remove image %s: %w", name, explain(err))
 	}
+	s.tell("remove", img.ID, img.Names...)
 	for _, n := range img.Names {
 		done("Untagged: " + n)
 	}

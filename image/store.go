@@ -18,6 +18,7 @@ import (
 	stypes "go.podman.io/storage/types"
 	"golang.org/x/sys/unix"
 
+	"github.com/rl-containers/rl/events"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/storage"
 )
@@ -188,4 +189,13 @@ func interrupted(ctx context.Context, err error) error {
 		return cause
 	}
 	return err
+}
+
+// tell writes an event of an image, which may have no name.
+func (s *Store) tell(status, id string, names ...string) {
+	e := events.Event{Type: events.Image, Status: status, ID: id}
+	if len(names) > 0 {
+		e.Name = names[0]
+	}
+	events.Write(s.rl.DataDir, e)
 }

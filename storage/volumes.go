@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rl-containers/rl/events"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/sys"
@@ -119,6 +120,7 @@ func (s *Store) CreateVolume(v Volume) error {
 		err = rename(stage, s.VolumeDir(v.Name))
 	}
 	if err == nil {
+		events.Write(s.DataDir, events.Event{Type: events.Volume, Status: "create", Name: v.Name, Attributes: v.Labels})
 		return nil
 	}
 	sys.RemoveAll(stage)
@@ -281,6 +283,7 @@ func (s *Store) RemoveVolumes(names []string, keep func(*Volume) bool) (removed,
 			failed = append(failed, explainDisk("remove volume "+name, err))
 			continue
 		}
+		events.Write(s.DataDir, events.Event{Type: events.Volume, Status: "remove", Name: v.Name, Attributes: v.Labels})
 		removed = append(removed, name)
 	}
 	return removed, sweepVolumes(guard), errors.Join(failed...)

@@ -128,7 +128,7 @@ func run(ctx context.Context, r *request) error {
 	if err := json.Unmarshal(r.Args, j.args); err != nil {
 		return fmt.Errorf("request of rl: %w", err)
 	}
-	options := image.Options{Store: &storage.Store{DataDir: r.Store.DataDir, GraphRoot: r.Store.GraphRoot}, SingleUID: r.Store.SingleUID, Freeing: r.Verb == "rmi"}
+	options := image.Options{Store: &storage.Store{DataDir: r.Store.DataDir, GraphRoot: r.Store.GraphRoot}, SingleUID: r.Store.SingleUID, Freeing: r.Verb == "rmi" || r.Verb == "prune"}
 	if j.quiet == nil || !*j.quiet {
 		options.Progress = os.Stderr
 	}
@@ -138,6 +138,14 @@ func run(ctx context.Context, r *request) error {
 	}
 	defer s.Close()
 	return j.run(ctx, s)
+}
+
+// answer is for rl: JSON on standard output, also of what was done before a failure.
+func answer[T any](v *T, err error) error {
+	if v == nil {
+		return err
+	}
+	return errors.Join(json.NewEncoder(os.Stdout).Encode(v), err)
 }
 
 func jobFor(verb string) (*job, error) {
@@ -160,6 +168,11 @@ func jobFor(verb string) (*job, error) {
 	case "commit":
 		a := new(storage.Commit)
 		return &job{a, &a.Quiet, func(_ context.Context, s *image.Store) error { return commit(s, a) }}, nil
+	case "prune":
+		a := new(storage.PruneImages)
+		return &job{a, nil, func(ctx context.Context, s *image.Store) error { return answer(s.Prune(ctx, *a)) }}, nil
+	case "usage":
+		return &job{new(struct{}), nil, func(_ context.Context, s *image.Store) error { return answer(s.Usage()) }}, nil
 	case "resolve":
 		a := new(storage.Resolve)
 		return &job{a, &a.Quiet, func(ctx context.Context, s *image.Store) error { return s.Resolve(ctx, *a) }}, nil

@@ -272,7 +272,25 @@ func compactJSON(v any) (string, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	return strings.TrimSuffix(escapeJSON(b.String()), "\n"), err
+}
+
+// escapeJSON writes the control characters that encoding/json leaves as they are (DEL and C1, in which U+009B is a terminal's CSI)
+// as JSON does the others. They are in texts alone.
+func escapeJSON(s string) string {
+	wild := func(r rune) bool { return r >= 0x7f && r < 0xa0 }
+	if !strings.ContainsFunc(s, wild) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if wild(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // join takes any list, as those of generic are lists of any.
@@ -470,8 +488,13 @@ func align(w io.Writer, lines [][]string) error {
 func printJSON(v any) error { return writeJSON(os.Stdout, v) }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b strings.Builder
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escapeJSON(b.String()))
+	return err
 }

@@ -19,14 +19,20 @@ func (group) Run() error { return &hint.Exit{Code: 125} }
 // containerGroup are the verbs about containers by docker's and podman's longer names.
 func containerGroup() command {
 	g := group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "logs", "wait", "cp", "diff", "commit", "export", "rename", "ls=ps", "ps", "port", "top", "rm"))
-	return append(g, verb{"inspect", "Show all about containers", func() command { return new(ContainerInspectCmd) }})
+	return append(g, verb{"inspect", "Show all about containers", func() command { return new(ContainerInspectCmd) }},
+		verb{"prune", "Remove all containers that don't run", func() command { return new(ContainerPruneCmd) }})
 }
 
 func imageGroup() command {
-	return group(same("pull", "ls=images", "rm=rmi", "load", "import"))
+	g := group(same("pull", "ls=images", "rm=rmi", "load", "import"))
+	return append(g, verb{"prune", "Remove images that no container uses", func() command { return new(ImagePruneCmd) }})
 }
 
-func systemGroup() command { return group(same("info")) }
+func systemGroup() command {
+	g := group(same("events", "info"))
+	return append(g, verb{"df", "Show what takes how much of the disk", func() command { return new(SystemDfCmd) }},
+		verb{"prune", "Remove containers that don't run, and images that nobody uses", func() command { return new(SystemPruneCmd) }})
+}
 
 // same are verbs that stand alone, too; "ls=ps" is one under another name.
 func same(names ...string) []verb {

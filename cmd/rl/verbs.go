@@ -51,6 +51,7 @@ func commands() []verb {
 		{"rmi", "Remove images", func() command { return new(RmiCmd) }},
 		{"load", "Load images from an archive or a directory", func() command { return new(LoadCmd) }},
 		{"import", "Make an image of a root file system's tar archive", func() command { return new(ImportCmd) }},
+		{"events", "Show what happened to containers, images and volumes", func() command { return new(EventsCmd) }},
 		{"container", "Manage containers", containerGroup},
 		{"image", "Manage images", imageGroup},
 		{"volume", "Manage volumes", volumeGroup},

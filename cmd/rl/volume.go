@@ -169,11 +169,8 @@ func (c *VolumePruneCmd) Run() error {
 	if !c.Force && !confirm("This will remove all "+what+" not used by at least one container.") {
 		return nil
 	}
-	removed, err := container.PruneVolumes(c.Filter, c.All)
-	for _, name := range removed {
-		fmt.Println(name)
-	}
-	return err
+	p, err := container.PruneVolumes(c.Filter, c.All)
+	return errors.Join(printPruned("Deleted Volumes:", &p, true), err)
 }
 
 // confirm asks as docker and podman do; anything but a word that begins with y is no.

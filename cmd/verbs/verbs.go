@@ -18,7 +18,7 @@ type Images struct {
 	NoTrunc   bool     `help:"Whole ids."`
 	Digests   bool     `help:"Also the digests of the manifests."`
 	NoHeading bool     `name:"noheading" help:"No line of titles."`
-	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"reference=PATTERN, label=KEY[=VALUE], dangling=true|false."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"reference=PATTERN, label=KEY[=VALUE], label!=, dangling=true|false, until=TIME."`
 	Format    string   `placeholder:"json|TEMPLATE" help:"json, or a Go template over .ID .Repository .Tag .Digest .Created .Size."`
 	Reference string   `arg:"" optional:"" name:"reference" help:"Only images of this name; * stands for any characters."`
 }

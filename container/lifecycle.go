@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -33,6 +34,10 @@ func Create(req Request) (id string, err error) {
 
 // RunDetached starts a container that stays when the caller goes. The result is its id.
 func RunDetached(req Request) (id string, err error) {
+	life, err := lifetimeOf(req.Lifetime)
+	if err != nil {
+		return "", err
+	}
 	req.Detached = true
 	r := &run{Request: req}
 	if err := r.create(); err != nil {
@@ -40,8 +45,11 @@ func RunDetached(req Request) (id string, err error) {
 	}
 	defer r.dir.Close()
 	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
-	if err := handOver(r.dir, nil, ""); err != nil {
+	if err := handOver(r.dir, life.leader, nil, ""); err != nil {
 		return "", err
+	}
+	if !req.Quiet {
+		life.tell(r.store)
 	}
 	r.collected = make(chan struct{})
 	r.collect()
@@ -53,6 +61,8 @@ type StartRequest struct {
 	Attach, Interactive bool
 	SigProxy            bool
 	DetachKeys          string
+	// Lifetime is that of this start, "" the container's own.
+	Lifetime string
 }
 
 // Start starts a container that was created or has ended. With Attach it ends with the program.
@@ -79,15 +89,19 @@ func Start(word string, req StartRequest) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	defer dir.Close()
+	life, err := lifetimeOf(cmp.Or(req.Lifetime, c.Request.Lifetime))
+	if err != nil {
+		return fmt.Errorf("start container %s: %w", s.Name, err)
+	}
 	if !req.Attach && !req.Interactive {
-		return handOver(dir, nil, "")
+		return life.start(dir)
 	}
 	wants := stdio.Wants{Stdin: req.Interactive && c.Request.Options.Interactive, Stdout: true, Stderr: true}
-	return startAttached(dir, &s.Record, c.Request.Options.TTY, wants, keys, req.SigProxy)
+	return startAttached(dir, &s.Record, life.leader, c.Request.Options.TTY, wants, keys, req.SigProxy)
 }
 
 // startAttached starts a container and shows all that it writes, from the first byte on.
-func startAttached(dir *storage.Container, rec *storage.Record, tty bool, wants stdio.Wants, keys []byte, proxy bool) error {
+func startAttached(dir *storage.Container, rec *storage.Record, leader string, tty bool, wants stdio.Wants, keys []byte, proxy bool) error {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
 		return err
@@ -95,7 +109,7 @@ func startAttached(dir *storage.Container, rec *storage.Record, tty bool, wants 
 	if ours, err = stdio.Pollable(ours); err != nil {
 		return err
 	}
-	if err := handOver(dir, theirs, attachWord(wants)); err != nil {
+	if err := handOver(dir, leader, theirs, attachWord(wants)); err != nil {
 		return err
 	}
 	dir.Close()
@@ -106,6 +120,10 @@ func startAttached(dir *storage.Container, rec *storage.Record, tty bool, wants 
 // runAgain is `rl run` in the foreground with a restart policy: a monitor stays with the container, for the lives that follow the
 // first, which the caller sees.
 func runAgain(req Request) error {
+	life, err := lifetimeOf(req.Lifetime)
+	if err != nil {
+		return err
+	}
 	req.Detached = true
 	r := &run{Request: req}
 	if err := r.create(); err != nil {
@@ -113,7 +131,7 @@ func runAgain(req Request) error {
 	}
 	defer r.dir.Close()
 	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
-	return startAttached(r.dir, r.asRecorded(), req.Options.TTY, stdio.Wants{Stdin: req.Options.Interactive, Stdout: true, Stderr: true}, r.detach, req.SigProxy)
+	return startAttached(r.dir, r.asRecorded(), life.leader, req.Options.TTY, stdio.Wants{Stdin: req.Options.Interactive, Stdout: true, Stderr: true}, r.detach, req.SigProxy)
 }
 
 // Stop ends a container by its stop signal, and after timeout seconds (nil: those of the container, negative: for ever) by

@@ -37,8 +37,8 @@ const (
 )
 
 // handOver starts the monitor of a container, which takes its lock over, and waits for the start of the program. With client, the
-// far end of a connection, the caller is attached to it from its first byte on as word says.
-func handOver(dir *storage.Container, client *os.File, word string) error {
+// far end of a connection, the caller is attached to it from its first byte on as word says. With the word of a leader it ends with that.
+func handOver(dir *storage.Container, leader string, client *os.File, word string) error {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
 		return err
@@ -52,7 +52,9 @@ func handOver(dir *storage.Container, client *os.File, word string) error {
 	args := []string{MonitorName, filepath.Base(dir.Dir)}
 	if client != nil {
 		files = append(files, client)
-		args = append(args, word)
+	}
+	if leader != "" || client != nil {
+		args = append(args, word, leader)
 	}
 	attr := &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: sys.Descriptors(files...), Sys: &syscall.SysProcAttr{Setsid: true}}
 	p, err := sys.StartProcess("/proc/self/exe", args, attr)
@@ -168,8 +170,11 @@ func adopt(dir *storage.Container) (*starter, error) {
 // first is the start that somebody asked for.
 func (s *starter) first() error {
 	s.dir.ForgetStop()
-	if len(os.Args) > 2 {
-		s.next.Clients = []clientHandle{{Fd: clientFd, Word: os.Args[2]}}
+	if len(os.Args) > 3 {
+		if word := os.Args[2]; word != "" {
+			s.next.Clients = []clientHandle{{Fd: clientFd, Word: word}}
+		}
+		s.next.Leader = os.Args[3]
 	}
 	socket, err := sys.Listen(filepath.Join(s.dir.Dir, attachSocket))
 	if err != nil {

@@ -59,6 +59,8 @@ type Request struct {
 	Log logs.Config `json:",omitzero"`
 	// Replace removes a container that has the name already.
 	Replace bool
+	// Lifetime is "session", "user" or "": what becomes of it at logout.
+	Lifetime string `json:",omitempty"`
 	// Detached: a monitor stays with it instead of the caller.
 	Detached bool
 	Options  spec.Options
@@ -180,6 +182,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if r.detach, err = stdio.ParseDetachKeys(r.DetachKeys); err != nil {
+		return err
+	}
+	if err := checkLifetime(r.Lifetime); err != nil {
 		return err
 	}
 	kind, _, err := restartPolicy(r.Restart)

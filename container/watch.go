@@ -10,6 +10,7 @@ import (
 	"github.com/rl-containers/rl/idmap"
 	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/logs"
+	"github.com/rl-containers/rl/session"
 	"github.com/rl-containers/rl/slirp"
 	"github.com/rl-containers/rl/stdio"
 	"github.com/rl-containers/rl/storage"
@@ -32,6 +33,8 @@ type handle struct {
 	Delay        time.Duration `json:",omitempty"` // before the last start
 	Log          logs.Config   `json:",omitzero"`
 	Who          logs.Who
+	// Leader is the process with which the container ends, as session.Word has it.
+	Leader string `json:",omitempty"`
 	// Again: the container is to be started, not watched.
 	Again bool `json:",omitempty"`
 	// Asked: the monitor was told to end already.
@@ -194,7 +197,7 @@ func restart(dir *storage.Container, h *handle) int {
 	}
 	s.life.Restarts = life.Restarts
 	term := notify([]os.Signal{syscall.SIGTERM})
-	s.next = handle{Socket: h.Socket, Delay: h.Delay}
+	s.next = handle{Socket: h.Socket, Delay: h.Delay, Leader: h.Leader}
 	if err := s.begin(); err != nil {
 		s.cleanUp(0, err)
 		return 125
@@ -215,11 +218,27 @@ func (w *watcher) catch() {
 	}
 	go func() {
 		for range signals {
-			w.asked.Store(true)
-			w.proc.Signal(signalOf(w.StopSignal))
-			time.AfterFunc(time.Duration(w.StopTimeout)*time.Second, func() { w.proc.Kill() })
+			w.goDown()
 		}
 	}()
+	if w.Leader != "" {
+		go w.follow()
+	}
+}
+
+// goDown stops the container for good.
+func (w *watcher) goDown() {
+	w.asked.Store(true)
+	w.proc.Signal(signalOf(w.StopSignal))
+	time.AfterFunc(time.Duration(w.StopTimeout)*time.Second, func() { w.proc.Kill() })
+}
+
+// follow ends the container with the login session.
+func (w *watcher) follow() {
+	if p, err := session.Find(w.Leader); err == nil {
+		p.EndedIdle()
+	}
+	w.goDown()
 }
 
 // firstClient is the one that started the container and sees its first byte.

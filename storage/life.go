@@ -109,6 +109,9 @@ func (s *State) judge(boot string, monitored func() bool) {
 		}
 	}
 	s.Running = s.Status == Running
+	if s.Running && len(s.Ports) > 0 && !monitored() {
+		s.Ports = nil // who published them is dead
+	}
 }
 
 // doubtful: nobody seems to have seen the end, or to make the restart. Where the life was read before the lock was asked for, a

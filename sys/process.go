@@ -110,8 +110,14 @@ func (p *Process) Wait() (syscall.WaitStatus, error) {
 	}
 }
 
-// WaitIdle is Wait that costs no thread: the runtime's poller watches the pidfd.
+// WaitIdle is Wait that costs no thread.
 func (p *Process) WaitIdle() (syscall.WaitStatus, error) {
+	p.EndedIdle()
+	return p.Wait()
+}
+
+// EndedIdle waits until the process, any process, has ended. It costs no thread: the runtime's poller watches the pidfd.
+func (p *Process) EndedIdle() {
 	if fd, err := unix.FcntlInt(uintptr(p.pidfd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 		unix.SetNonblock(fd, true) // by which package os knows that it can be polled
 		f := os.NewFile(uintptr(fd), "pidfd")
@@ -120,7 +126,7 @@ func (p *Process) WaitIdle() (syscall.WaitStatus, error) {
 			conn.Read(func(uintptr) bool { return p.Ended(0) })
 		}
 	}
-	return p.Wait()
+	p.Ended(-1) // where the poller can't
 }
 
 // Describe is how a process ended, in words.

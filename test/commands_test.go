@@ -58,6 +58,7 @@ func (l *lab) commands() map[string]command {
 		"output":      cmdOutput,
 		"owner":       cmdOwner,
 		"pty":         cmdPty,
+		"reboot":      cmdReboot,
 		"registry":    cmdRegistry,
 		"setstdout":   cmdSetStdout,
 		"signal":      cmdSignal,

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -148,6 +149,52 @@ func cmdKillMonitor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return nil
 	}))
+}
+
+// reboot: the power fails, and the machine comes up again. All processes of the script's containers are gone in one moment, which
+// nobody saw; the kernel's boot id is another than theirs; the runtime directory, if the script has one, is new.
+func cmdReboot(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 0, "reboot")
+	states, err := filepath.Glob(filepath.Join(ts.Getenv("DATA"), "*", "*", "state.json"))
+	ts.Check(err)
+	for _, path := range states {
+		cutPower(ts, path)
+	}
+	if dir := ts.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		ts.Check(os.RemoveAll(dir))
+		ts.Check(os.Mkdir(dir, 0o700))
+	}
+}
+
+// cutPower ends a container and its monitor, and makes its life one of another boot.
+func cutPower(ts *testscript.TestScript, path string) {
+	id, life := filepath.Base(filepath.Dir(path)), struct{ Pid int }{}
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	ts.Check(json.Unmarshal(b, &life))
+	all := func() []proc {
+		return processes(func(dir string) bool {
+			return dir == "/proc/"+strconv.Itoa(life.Pid) || strings.HasPrefix(commandLine(dir), "rl-monitor "+id)
+		})
+	}
+	if !strings.Contains(string(b), `"Finished"`) {
+		slow := all() // the monitor must not see the end of the other
+		for _, sig := range []syscall.Signal{unix.SIGSTOP, unix.SIGKILL} {
+			for _, p := range slow {
+				ts.Check(unix.Kill(p.pid, sig))
+			}
+		}
+	}
+	ts.Check(eventually(func() error {
+		if left := all(); len(left) > 0 && !strings.Contains(string(b), `"Finished"`) {
+			return fmt.Errorf("still there: %v", left[0])
+		}
+		return nil
+	}))
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	ts.Check(err)
+	b = bytes.ReplaceAll(b, bytes.TrimSpace(boot), []byte("00000000-0000-4000-8000-000000000000"))
+	ts.Check(os.WriteFile(path, b, 0o600))
 }
 
 // finish NAME [CODE]: waits for the end; the exit code must be CODE (0), or "KILL" for a death by that signal. Its stdout and

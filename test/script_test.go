@@ -217,6 +217,9 @@ func (l *lab) condition(name string) (bool, error) {
 		return err == nil, nil
 	case "slirp4netns", "pasta", "podman", "skopeo", "strace":
 		return has(name), nil
+	case "systemd":
+		_, err := os.Stat("/run/systemd/system")
+		return err == nil, nil
 	case "debian":
 		return l.fixtures.debianTar != "", nil
 	}

@@ -146,6 +146,7 @@ type StartCmd struct {
 	Interactive bool     `short:"i" help:"Pass on what is typed."`
 	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that detach the terminal (${default}); empty: none."`
 	SigProxy    bool     `default:"true" negatable:"" help:"With -a: pass signals to the program (default)."`
+	Lifetime    string   `placeholder:"session|user" help:"Whether it ends with your login session this time; without it as it was made."`
 	All         bool     `help:"All that don't run."`
 	Containers  []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
@@ -156,10 +157,12 @@ func (c *StartCmd) Run() error {
 		if len(c.Containers) != 1 || c.All {
 			return hint.Errorf("rl start -a CONTAINER", "start: -a and -i tie the terminal to one container")
 		}
-		return container.Start(c.Containers[0], container.StartRequest{Attach: c.Attach, Interactive: c.Interactive, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys})
+		return container.Start(c.Containers[0], container.StartRequest{Attach: c.Attach, Interactive: c.Interactive, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys, Lifetime: c.Lifetime})
 	}
 	s := selected{All: c.All, Containers: c.Containers}
-	return s.each("start", func(s *storage.State) error { return container.Start(s.ID, container.StartRequest{}) })
+	return s.each("start", func(s *storage.State) error {
+		return container.Start(s.ID, container.StartRequest{Lifetime: c.Lifetime})
+	})
 }
 
 // AttachCmd is `rl attach`.

@@ -40,6 +40,7 @@ type CreateFlags struct {
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
 	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
+	Lifetime    string   `placeholder:"session|user" help:"Detached: whether it ends with your login session, or stays where the system lets it (default)."`
 	Replace     bool     `help:"Remove a container that has the name already."`
 	LogDriver   string   `default:"k8s-file" placeholder:"DRIVER" help:"How its output is kept: k8s-file, json-file (docker's), journald or none."`
 	LogOpt      []string `sep:"none" placeholder:"KEY=VALUE" help:"max-size=10m (the next file begins), max-file=3 (so many are kept), path=FILE, tag=TEXT."`
@@ -102,6 +103,8 @@ func (c *RunCmd) Run() error {
 			fmt.Println(id)
 		}
 		return err
+	case c.Lifetime != "" && c.Restart == "no":
+		return hint.Errorf("rl run -d, or leave it out", "run: --lifetime is of detached containers; this one ends with rl")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
 		return hint.Errorf("leave -t out: rl run -i …", "run: -t gives the program a terminal, but stdin is none")
 	}
@@ -136,7 +139,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
-		VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
+		Lifetime: c.Lifetime, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
 	}

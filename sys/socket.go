@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,9 +33,16 @@ func Listen(path string) (*os.File, error) {
 }
 
 // Dial connects to it.
-func Dial(path string) (*os.File, error) {
+func Dial(path string) (*os.File, error) { return DialWithin(path, 0) }
+
+// DialWithin connects to a socket that may be another program's: each step, connecting, reading and writing, fails with EAGAIN after
+// that time (SO_RCVTIMEO, SO_SNDTIMEO in socket(7)); 0 is no limit.
+func DialWithin(path string, limit time.Duration) (*os.File, error) {
 	var conn *os.File
 	err := socket(path, func(fd int, address unix.Sockaddr) error {
+		if err := Patience(fd, limit); err != nil {
+			return err
+		}
 		if err := unix.Connect(fd, address); err != nil {
 			return os.NewSyscallError("connect", err)
 		}
@@ -58,6 +66,17 @@ func socket(path string, use func(fd int, address unix.Sockaddr) error) error {
 	if err := use(fd, &unix.SockaddrUnix{Name: short}); err != nil {
 		unix.Close(fd)
 		return err
+	}
+	return nil
+}
+
+// Patience sets how long each step on a blocking socket may take.
+func Patience(fd int, limit time.Duration) error {
+	tv := unix.NsecToTimeval(limit.Nanoseconds())
+	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &tv); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
 	}
 	return nil
 }

@@ -171,6 +171,9 @@ func jobFor(verb string) (*job, error) {
 	case "prune":
 		a := new(storage.PruneImages)
 		return &job{a, nil, func(ctx context.Context, s *image.Store) error { return answer(s.Prune(ctx, *a)) }}, nil
+	case "inspect":
+		a := new(storage.InspectImages)
+		return &job{a, nil, func(ctx context.Context, s *image.Store) error { return answer(s.Inspect(ctx, a.Names)) }}, nil
 	case "usage":
 		return &job{new(struct{}), nil, func(_ context.Context, s *image.Store) error { return answer(s.Usage()) }}, nil
 	case "resolve":

@@ -64,9 +64,12 @@ func (w words) object() string {
 		return ""
 	}
 	kind, _, _ := strings.Cut(w.model.Positional[0].Name, " ")
+	const images = "rl images --noheading --format '{{.Repository}}:{{.Tag}}'"
 	switch kind {
 	case "image":
-		return "echo tiny; rl images --noheading --format '{{.Repository}}:{{.Tag}}'"
+		return "echo tiny; " + images
+	case "object":
+		return "rl ps -a --format '{{.Names}}'; " + images + "; rl volume ls -q"
 	case "container":
 		return "rl ps -aq"
 	case "volume":

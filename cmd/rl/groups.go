@@ -24,8 +24,9 @@ func containerGroup() command {
 }
 
 func imageGroup() command {
-	g := group(same("pull", "ls=images", "rm=rmi", "load", "import"))
-	return append(g, verb{"prune", "Remove images that no container uses", func() command { return new(ImagePruneCmd) }})
+	g := group(same("pull", "ls=images", "history", "rm=rmi", "load", "import"))
+	return append(g, verb{"inspect", "Show all about images", func() command { return new(ImageInspectCmd) }},
+		verb{"prune", "Remove images that no container uses", func() command { return new(ImagePruneCmd) }})
 }
 
 func systemGroup() command {

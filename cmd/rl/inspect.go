@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
@@ -11,46 +12,104 @@ import (
 // InspectCmd is `rl inspect`.
 type InspectCmd struct {
 	Format string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
-	Type   string   `placeholder:"TYPE" help:"container or volume; without it containers first."`
-	Names  []string `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+	Type   string   `placeholder:"TYPE" help:"container, image or volume; without it, or with all, in this order."`
+	Names  []string `arg:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
 }
 
 // Run shows all about those that are there, and fails for the others.
 func (c *InspectCmd) Run() error {
 	switch c.Type {
-	case "", "all", "container", "volume":
-	case "image":
-		return hint.Errorf("rl images --digests --no-trunc NAME shows what rl tells of an image", "inspect: --type image is not supported yet")
+	case "", "all", "container", "image", "volume":
 	default:
-		return hint.Errorf("container or volume", "inspect: --type %s: unknown", c.Type)
+		return hint.Errorf("container, image, volume or all", "inspect: --type %s: unknown", c.Type)
+	}
+	i := inspection{kind: c.Type, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
+	for _, look := range []func() error{i.containers, i.images, i.volumes} {
+		if err := look(); err != nil {
+			return err
+		}
 	}
 	var all []any
-	var failed []error
-	for _, word := range c.Names {
-		one, err := c.find(word)
-		if err != nil {
-			failed = append(failed, err)
-			continue
+	for _, one := range i.found {
+		if one != nil {
+			all = append(all, one)
 		}
-		all = append(all, one)
 	}
-	return errors.Join(append([]error{printAll(c.Format, all)}, failed...)...)
+	return errors.Join(append([]error{printAll(c.Format, all)}, i.errs...)...)
 }
 
-// find returns a container, or the volume of that name if there is none.
-func (c *InspectCmd) find(word string) (any, error) {
-	if c.Type == "volume" {
-		return container.InspectVolume(word)
+// inspection looks the words up, one kind after the other.
+type inspection struct {
+	kind  string // "" or all: of any
+	words []string
+	found []any   // by word
+	errs  []error // why the word means nothing, by word
+}
+
+// missing are the numbers of the words to look up among things of a kind.
+func (i *inspection) missing(kind string, before ...error) (numbers []int) {
+	if i.kind != "" && i.kind != "all" && i.kind != kind {
+		return nil
 	}
-	one, err := container.Inspect(word)
-	if c.Type == "container" || !errors.Is(err, container.ErrNotFound) {
-		return one, err
+	for n := range i.words {
+		if i.found[n] == nil && (i.errs[n] == nil || isAny(i.errs[n], before)) {
+			numbers = append(numbers, n)
+		}
 	}
-	v, none := container.InspectVolume(word)
-	if errors.Is(none, storage.ErrNoVolume) {
-		return nil, hint.With(err, "rl volume ls lists volumes, rl images images")
+	return numbers
+}
+
+func isAny(err error, list []error) bool {
+	for _, e := range list {
+		if errors.Is(err, e) {
+			return true
+		}
 	}
-	return v, none
+	return false
+}
+
+func (i *inspection) containers() error {
+	for _, n := range i.missing("container") {
+		one, err := container.Inspect(i.words[n])
+		if err == nil {
+			i.found[n] = one
+		}
+		i.errs[n] = err
+	}
+	return nil
+}
+
+// images asks once for all.
+func (i *inspection) images() error {
+	numbers := i.missing("image", container.ErrNotFound)
+	words := make([]string, len(numbers))
+	for k, n := range numbers {
+		words[k] = i.words[n]
+	}
+	found, errs, err := container.InspectImages(words)
+	if err != nil {
+		return err
+	}
+	for k, n := range numbers {
+		if errs[k] == nil {
+			i.found[n] = found[k].Image
+		}
+		i.errs[n] = errs[k]
+	}
+	return nil
+}
+
+func (i *inspection) volumes() error {
+	for _, n := range i.missing("volume", container.ErrNoImage) {
+		v, err := container.InspectVolume(i.words[n])
+		if err == nil {
+			i.found[n] = v
+		} else if i.kind != "volume" && errors.Is(err, storage.ErrNoVolume) {
+			err = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("no container, image or volume %s", i.words[n])}, "rl ps -a, rl images and rl volume ls list them")
+		}
+		i.errs[n] = err
+	}
+	return nil
 }
 
 // ContainerInspectCmd is `rl container inspect`.
@@ -62,4 +121,15 @@ type ContainerInspectCmd struct {
 // Run shows containers.
 func (c *ContainerInspectCmd) Run() error {
 	return (&InspectCmd{Format: c.Format, Type: "container", Names: c.Containers}).Run()
+}
+
+// ImageInspectCmd is `rl image inspect`.
+type ImageInspectCmd struct {
+	Format string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.Config.Cmd}}; ${default} without it."`
+	Images []string `arg:"" name:"image" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run shows images.
+func (c *ImageInspectCmd) Run() error {
+	return (&InspectCmd{Format: c.Format, Type: "image", Names: c.Images}).Run()
 }

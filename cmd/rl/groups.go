@@ -22,6 +22,10 @@ func containerGroup() command {
 	return append(g, verb{"inspect", "Show all about containers", func() command { return new(ContainerInspectCmd) }})
 }
 
+func healthcheckGroup() command {
+	return group{{"run", "Check now whether a container is well", func() command { return new(HealthcheckRunCmd) }}}
+}
+
 func imageGroup() command {
 	return group(same("pull", "ls=images", "rm=rmi", "load", "import"))
 }

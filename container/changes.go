@@ -221,6 +221,11 @@ func (f *files) changed(c *storage.Commit) {
 		args := s.Spec.Process.Args
 		c.Changed.Entrypoint = args[:max(0, len(args)-len(o.Args))]
 	}
+	if o.Health != (spec.HealthOptions{}) {
+		if c.Changed.Healthcheck = s.Health; s.Health == nil {
+			c.Changed.Healthcheck = spec.NoHealth()
+		}
+	}
 	c.Ports = exposed(f.config.Request.Ports)
 }
 

@@ -23,6 +23,8 @@ type ExecRequest struct {
 	Detached    bool
 	DetachKeys  string
 	Options     spec.ExecOptions
+	// into takes what the process writes, instead of the caller's own outputs; then it reads nothing.
+	into *os.File
 }
 
 // Exec runs a further process in a running container and stays with it, unless it is detached. The result is a *hint.Exit with
@@ -33,11 +35,8 @@ func Exec(req ExecRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := mustRun(s, "exec in"); err != nil {
+	if err := mustGo(s, "exec in"); err != nil {
 		return err
-	}
-	if s.Status == Paused {
-		return hint.Errorf("rl unpause "+s.Name, "exec in container %s: it is paused", s.Name)
 	}
 	r := &run{running: make(chan struct{})}
 	if r.detach, err = stdio.ParseDetachKeys(req.DetachKeys); err != nil {
@@ -125,9 +124,12 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 }
 
 func (r *run) openExec(req *ExecRequest) (err error) {
-	if req.Detached {
+	switch {
+	case req.Detached:
 		r.front, err = stdio.Null()
-	} else {
+	case req.into != nil:
+		r.front, err = stdio.Into(req.into)
+	default:
 		r.front, err = stdio.Open(req.Interactive, req.Options.TTY, nil)
 	}
 	if err != nil {

@@ -52,7 +52,7 @@ func Filter(states []storage.State, filters []string) ([]storage.State, error) {
 // stateFilter knows all containers, since some filters name one.
 type stateFilter struct{ all []storage.State }
 
-const stateFilters = "id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE"
+const stateFilters = "id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS"
 
 func (f stateFilter) test(key, value string) (func(*storage.State) bool, error) {
 	switch key {
@@ -85,6 +85,8 @@ func (f stateFilter) test(key, value string) (func(*storage.State) bool, error) 
 		return func(s *storage.State) bool { return isImage(s, value) }, nil
 	case "volume":
 		return func(s *storage.State) bool { return usesVolume(s, value) }, nil
+	case "health":
+		return byHealth(value)
 	case "network":
 		return func(s *storage.State) bool { return NetworkMode(s) == value }, nil
 	}
@@ -100,6 +102,18 @@ func byStatus(word string) (func(*storage.State) bool, error) {
 		return nil, hint.Errorf("created, running, paused, restarting or exited", "filter status=%s: not a status", word)
 	}
 	return func(s *storage.State) bool { return s.Status == word }, nil
+}
+
+// byHealth: "none" is a container without a health check, or that never ran.
+func byHealth(word string) (func(*storage.State) bool, error) {
+	known := []string{storage.Starting, storage.Healthy, storage.Unhealthy, storage.Stopped, storage.Unwatched, "none"}
+	if !slices.Contains(known, word) {
+		return nil, hint.Errorf(strings.Join(known, ", "), "filter health=%s: not a status of health", word)
+	}
+	return func(s *storage.State) bool {
+		h := s.Health()
+		return h == nil && word == "none" || h != nil && h.Status == word
+	}, nil
 }
 
 // byAge compares with another container.

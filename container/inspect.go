@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,6 +56,16 @@ type InspectedState struct {
 	FinishedAt time.Time
 	// CgroupPath is below /sys/fs/cgroup.
 	CgroupPath string `json:",omitempty"`
+	// Health is docker's and podman's name, Healthcheck podman's older one; nil: it has no health check, or never ran.
+	Health      *InspectedHealth `json:",omitempty"`
+	Healthcheck *InspectedHealth `json:",omitempty"`
+}
+
+// InspectedHealth is what its health checks found, the newest at the end.
+type InspectedHealth struct {
+	Status        string
+	FailingStreak int
+	Log           []storage.Check
 }
 
 // GraphDriver says where the layers lie. The whole is mounted in the container's own mount namespace alone.
@@ -92,6 +103,9 @@ type InspectedConfig struct {
 	StopSignal  string
 	StopTimeout int
 	Umask       string `json:",omitempty"`
+	// Healthcheck is its health check; the times are in nanoseconds.
+	Healthcheck                *spec.Health `json:",omitempty"`
+	HealthcheckOnFailureAction string       `json:",omitempty"`
 }
 
 // HostConfig is how it is tied to the host, as it was asked for.
@@ -178,6 +192,10 @@ func inspectState(s *storage.State) InspectedState {
 	if s.Running {
 		i.Pid, i.CgroupPath = s.Pid, strings.TrimPrefix(s.Cgroup, "/sys/fs/cgroup")
 	}
+	if h := s.Health(); h != nil {
+		i.Health = &InspectedHealth{h.Status, h.FailingStreak, append([]storage.Check{}, h.Log...)}
+		i.Healthcheck = i.Health
+	}
 	return i
 }
 
@@ -230,6 +248,9 @@ func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	p, o := c.Spec.Spec.Process, &c.Request.Options
 	i := InspectedConfig{Hostname: c.Spec.Spec.Hostname, Domainname: c.Spec.Spec.Domainname, User: c.Spec.User, Tty: o.TTY, OpenStdin: o.Interactive,
 		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout}
+	if i.Healthcheck = c.Spec.Health; i.Healthcheck != nil {
+		i.HealthcheckOnFailureAction = cmp.Or(c.Spec.HealthOnFailure, "none")
+	}
 	if i.StopSignal == "" {
 		i.StopSignal = "SIGTERM"
 	}

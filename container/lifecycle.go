@@ -301,6 +301,9 @@ func Wait(s *storage.State, states []string, every time.Duration) (int, error) {
 		if *s = now; reached(s, states) {
 			return s.ExitCode, nil
 		}
+		if err := neverWell(s, states); err != nil {
+			return 0, err
+		}
 		if p, err := now.Process(); err == nil && len(states) == 0 {
 			p.Ended(-1)
 			p.Close()
@@ -319,8 +322,33 @@ func reached(s *storage.State, states []string) bool {
 		if want == "stopped" || want == "not-running" || want == "next-exit" {
 			want = storage.Exited
 		}
+		if want == storage.Healthy || want == storage.Unhealthy {
+			h := s.Health()
+			return h != nil && h.Status == want
+		}
 		return s.Status == want
 	})
+}
+
+// neverWell: only a health is waited for, and none of it is to come.
+func neverWell(s *storage.State, states []string) error {
+	for _, want := range states {
+		if want != storage.Healthy && want != storage.Unhealthy {
+			return nil
+		}
+	}
+	h := s.Health()
+	switch {
+	case len(states) == 0:
+		return nil
+	case !s.Healthcheck:
+		return fmt.Errorf("wait for container %s to be %s: it has no health check", s.Name, states[0])
+	case s.Status == storage.Exited:
+		return hint.Errorf("rl logs "+s.Name, "wait for container %s to be %s: it has ended", s.Name, states[0])
+	case h != nil && h.Status == storage.Unwatched:
+		return hint.Errorf("rl restart "+s.Name+" gives it a new one", "wait for container %s to be %s: nobody checks it, its monitor was killed", s.Name, states[0])
+	}
+	return nil
 }
 
 func mustRun(s *storage.State, verb string) error {

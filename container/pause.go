@@ -16,6 +16,14 @@ import (
 // Paused is the status of a container whose processes stand still.
 const Paused = "paused"
 
+// mustGo: it runs, and isn't paused.
+func mustGo(s *storage.State, verb string) error {
+	if s.Status == Paused {
+		return hint.Errorf("rl unpause "+s.Name, "%s container %s: it is paused", verb, s.Name)
+	}
+	return mustRun(s, verb)
+}
+
 // refine adds to a state what package storage can't know.
 func refine(s *storage.State) {
 	if s.Running && (s.Still && s.Cgroup == "" || s.Cgroup != "" && frozen(s)) {

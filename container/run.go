@@ -118,7 +118,7 @@ type streams interface {
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
 func Run(req Request) error {
-	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" {
+	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" || req.Options.Health.OnFailure == "restart" {
 		return runAgain(req)
 	}
 	// The kernel kills the container when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG).
@@ -193,6 +193,9 @@ func (r *run) check() (err error) {
 	}
 	if r.Remove && kind != "" && kind != "no" {
 		return hint.Errorf("leave one of them out", "--rm and --restart=%s exclude each other", r.Restart)
+	}
+	if r.Remove && r.Options.Health.OnFailure == "restart" {
+		return hint.Errorf("leave one of them out", "--rm and --health-on-failure=restart exclude each other")
 	}
 	return nil
 }
@@ -309,7 +312,7 @@ func (r *run) makeDirs() (err error) {
 	if err := r.claimDir(); err != nil {
 		return err
 	}
-	if r.kept() {
+	if r.kept() || r.spec.Health != nil { // the first check comes at once
 		if err := r.writeConfig(); err != nil {
 			return err
 		}
@@ -365,7 +368,7 @@ func (r *run) kept() bool { return !r.Remove || r.Detached }
 // record is what the list of containers shows.
 func (r *run) record() *storage.Record {
 	return &storage.Record{ID: r.id, Name: r.Name, Image: r.Image, ImageID: r.image.ID, Command: r.spec.Spec.Process.Args, Created: time.Now(),
-		Labels: r.spec.Labels, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network,
+		Labels: r.spec.Labels, Healthcheck: r.spec.Health != nil, Remove: r.Remove, StopSignal: r.spec.StopSignal, StopTimeout: r.StopTimeout, Restart: r.Restart, Network: r.Network,
 		Volumes: r.spec.VolumeNames(false), Anonymous: r.spec.VolumeNames(true)}
 }
 
@@ -520,6 +523,8 @@ func (r *run) stay() (int, error) {
 	r.collected = make(chan struct{})
 	go r.collect()
 	go watchReader(r)
+	checks := r.checkups()
+	defer checks.end()
 	if r.net != nil {
 		go r.watchNetwork(r.net)
 	}

@@ -14,17 +14,19 @@ import (
 )
 
 // slim gives back the memory that only the start needed: there may be hundreds of monitors, and each waits for months.
-func slim() {
+func slim(p pages) {
 	debug.FreeOSMemory()
-	dropPages()
+	p.drop()
 }
 
-// dropPages takes the pages of the program file, which the start touched, out of this process; what is needed again comes back from
-// the page cache (madvise(2), MADV_DONTNEED of a private file mapping that was never written to).
-func dropPages() {
+// pages are where the program file lies in this process's memory, each from an address on, so long.
+type pages [][2]uintptr
+
+// programPages looks them up once: they stay where they are, and a look is garbage that nobody collects for long.
+func programPages() (all pages) {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return
+		return nil
 	}
 	for line := range bytes.Lines(maps) {
 		fields := bytes.Fields(line)
@@ -35,8 +37,17 @@ func dropPages() {
 		a, err1 := strconv.ParseUint(string(from), 16, 64)
 		b, err2 := strconv.ParseUint(string(to), 16, 64)
 		if err1 == nil && err2 == nil {
-			unix.Syscall(unix.SYS_MADVISE, uintptr(a), uintptr(b-a), unix.MADV_DONTNEED)
+			all = append(all, [2]uintptr{uintptr(a), uintptr(b - a)})
 		}
+	}
+	return all
+}
+
+// drop takes those that were touched out of this process; what is needed again comes back from the page cache (madvise(2),
+// MADV_DONTNEED of a private file mapping that was never written to).
+func (p pages) drop() {
+	for _, span := range p {
+		unix.Syscall(unix.SYS_MADVISE, span[0], span[1], unix.MADV_DONTNEED)
 	}
 }
 
@@ -44,7 +55,8 @@ func dropPages() {
 // garbage: the collector would touch more memory than it frees.
 type slimLog struct {
 	logs.Writer
-	due atomic.Bool
+	pages pages
+	due   atomic.Bool
 }
 
 // Write passes on.
@@ -53,7 +65,7 @@ func (l *slimLog) Write(stream int, b []byte) {
 	if l.due.CompareAndSwap(false, true) {
 		time.AfterFunc(10*time.Second, func() {
 			l.due.Store(false)
-			dropPages()
+			l.pages.drop()
 		})
 	}
 }

@@ -31,8 +31,13 @@ type handle struct {
 	StopSignal   string         `json:",omitempty"`
 	StopTimeout  int
 	Delay        time.Duration `json:",omitempty"` // before the last start
-	Log          logs.Config   `json:",omitzero"`
-	Who          logs.Who
+	// Of spec.Health and its OnFailure. They are no struct of their own: encoding/json would take memory for its type.
+	CheckEvery  time.Duration `json:",omitempty"`
+	CheckEarly  time.Duration `json:",omitempty"`
+	StartPeriod time.Duration `json:",omitempty"`
+	OnFailure   string        `json:",omitempty"`
+	Log         logs.Config   `json:",omitzero"`
+	Who         logs.Who
 	// Leader is the process with which the container ends, as session.Word has it.
 	Leader string `json:",omitempty"`
 	// Again: the container is to be started, not watched.
@@ -58,6 +63,10 @@ type watcher struct {
 	log  logs.Writer
 	// asked: the machine or the session goes down.
 	asked atomic.Bool
+	// checks are the health checks, renew that they want another life of the container.
+	checks *checkups
+	renew  atomic.Bool
+	pages  pages
 }
 
 // watch goes on with what a handle names.
@@ -92,8 +101,9 @@ func (w *watcher) live() (code int, err error) {
 		return 0, err
 	}
 	w.catch()
+	w.pages = programPages()
 	if w.log, _ = logs.Open(w.dir.Lock(), w.Log, w.Who); w.log != nil { // it went well before the start
-		w.log = &slimLog{Writer: w.log}
+		w.log = &slimLog{Writer: w.log, pages: w.pages}
 	}
 	w.hub = stdio.NewHub(file(w.In, "in"), file(w.Out, "out"), file(w.Err, "err"), w.TTY, w.log)
 	for _, c := range w.Clients {
@@ -101,7 +111,8 @@ func (w *watcher) live() (code int, err error) {
 	}
 	w.serveAll()
 	w.hub.Pump()
-	slim()
+	slim(w.pages)
+	w.startCheckups()
 	status, err := w.proc.WaitIdle()
 	if err != nil {
 		return 0, err
@@ -115,6 +126,7 @@ func (w *watcher) live() (code int, err error) {
 
 // end writes down the end, and starts the container again if its policy wants that.
 func (w *watcher) end(code int, err error) {
+	w.checks.end()
 	w.net.Close()
 	if w.Fuse > 0 {
 		if fuse, err := sys.Child(w.Fuse); err == nil {
@@ -152,6 +164,9 @@ func (w *watcher) wants(life *storage.Life) bool {
 	rec, err := storage.ReadRecord(w.dir.Dir)
 	if err != nil || w.asked.Load() || w.dir.StopAsked() {
 		return false
+	}
+	if w.renew.Load() {
+		return true
 	}
 	switch kind, times, _ := restartPolicy(rec.Restart); kind {
 	case "always", "unless-stopped":
@@ -229,8 +244,7 @@ func (w *watcher) catch() {
 // goDown stops the container for good.
 func (w *watcher) goDown() {
 	w.asked.Store(true)
-	w.proc.Signal(signalOf(w.StopSignal))
-	time.AfterFunc(time.Duration(w.StopTimeout)*time.Second, func() { w.proc.Kill() })
+	stopProcess(w.proc, w.StopSignal, w.StopTimeout)
 }
 
 // follow ends the container with the login session.

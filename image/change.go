@@ -9,33 +9,44 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
 )
 
+// instructed is a config that instructions change, with the health check that the OCI's form has no field for; nil: none was said.
+type instructed struct {
+	*v1.ImageConfig
+	health *spec.Health
+}
+
 // apply changes a config as the instructions say.
-func apply(c *v1.ImageConfig, changes []string) error {
+func (c *instructed) apply(changes []string) error {
 	for _, line := range changes {
 		word, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if !ok {
 			word, rest, ok = strings.Cut(line, "=") // podman takes CMD=… too
 		}
 		if !ok {
-			return hint.Errorf("CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME", "-c %s: no value", line)
+			return hint.Errorf(instructions, "-c %s: no value", line)
 		}
-		if err := change(c, strings.ToUpper(word), strings.TrimSpace(rest)); err != nil {
+		if err := c.change(strings.ToUpper(word), strings.TrimSpace(rest)); err != nil {
 			return fmt.Errorf("-c %s: %w", line, err)
 		}
 	}
 	return nil
 }
 
-func change(c *v1.ImageConfig, word, value string) error {
+const instructions = "CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME, HEALTHCHECK"
+
+func (c *instructed) change(word, value string) (err error) {
 	switch word {
+	case "HEALTHCHECK":
+		c.health, err = spec.ParseHealthcheck(value)
 	case "CMD":
 		c.Cmd = command(value)
 	case "ENTRYPOINT":
 		c.Entrypoint = command(value)
 	case "ENV":
-		return pairs(value, func(k, v string) { setEnv(c, k+"="+v) })
+		return pairs(value, func(k, v string) { setEnv(c.ImageConfig, k+"="+v) })
 	case "USER":
 		c.User = value
 	case "WORKDIR":
@@ -49,7 +60,7 @@ func change(c *v1.ImageConfig, word, value string) error {
 		return pairs(value, func(k, v string) { c.Labels[k] = v })
 	case "EXPOSE":
 		for _, port := range strings.Fields(value) {
-			expose(c, port)
+			expose(c.ImageConfig, port)
 		}
 	case "VOLUME":
 		if c.Volumes == nil {
@@ -59,9 +70,9 @@ func change(c *v1.ImageConfig, word, value string) error {
 			c.Volumes[v] = struct{}{}
 		}
 	default:
-		return hint.Errorf("CMD, ENTRYPOINT, ENV, USER, WORKDIR, LABEL, STOPSIGNAL, EXPOSE, VOLUME", "unknown instruction %s", word)
+		return hint.Errorf(instructions, "unknown instruction %s", word)
 	}
-	return nil
+	return err
 }
 
 // command is the exec form, or the shell form.

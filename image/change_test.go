@@ -24,12 +24,23 @@ func TestChange(t *testing.T) {
 		{`CMD=["a"]`, `{"Cmd":["a"]}`},
 		{`entrypoint ["e"]`, `{"Entrypoint":["e"]}`},
 		{`USER 5:6`, `{"User":"5:6"}`},
+		{`HEALTHCHECK --interval=1m --retries=2 CMD test -e /x || exit 1`, `{"Test":["CMD-SHELL","test -e /x || exit 1"],"Interval":60000000000,"Retries":2}`},
+		{`HEALTHCHECK CMD ["test", "-e", "/a b"]`, `{"Test":["CMD","test","-e","/a b"]}`},
+		{`HEALTHCHECK NONE`, `{"Test":["NONE"]}`},
+		{`HEALTHCHECK test -e /x`, "error"},
+		{`HEALTHCHECK --often CMD true`, "error"},
+		{`HEALTHCHECK --retries=0 CMD true`, "error"},
+		{`HEALTHCHECK --interval=5 CMD true`, "error"},
 		{`ONBUILD RUN x`, "error"},
 		{`CMD`, "error"},
 	} {
 		var config v1.ImageConfig
-		err := apply(&config, []string{c.line})
+		all := instructed{ImageConfig: &config}
+		err := all.apply([]string{c.line})
 		got, _ := json.Marshal(config)
+		if all.health != nil {
+			got, _ = json.Marshal(all.health)
+		}
 		if err != nil {
 			got = []byte("error")
 		}

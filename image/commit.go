@@ -18,6 +18,7 @@ import (
 	cstorage "go.podman.io/storage"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
 )
 
@@ -98,6 +99,7 @@ func (e *ending) whole() bool { return bytes.Equal(e.last, make([]byte, endMark)
 type commitConfig struct {
 	v1.Image
 	rest, restConfig map[string]json.RawMessage
+	health           *spec.Health // nil leaves the one of the base
 	layers           []v1.Descriptor
 }
 
@@ -199,7 +201,10 @@ func (config *commitConfig) change(c *storage.Commit) error {
 	for _, p := range c.Ports {
 		expose(to, p)
 	}
-	return apply(to, c.Changes)
+	changes := instructed{to, from.Healthcheck}
+	err := changes.apply(c.Changes)
+	config.health = changes.health
+	return err
 }
 
 // putImage writes config, manifest and image, as package storage of containers/image does for an image that it copied.
@@ -240,11 +245,17 @@ func (s *Store) putImage(config *commitConfig, top *cstorage.Layer, c *storage.C
 	return img.ID, nil
 }
 
-// marshal puts what rl changed among what it doesn't know: a health check of docker's stays.
+// marshal puts what rl changed among what it doesn't know. A health check is docker's, and stands in the OCI's form as well, as
+// BuildKit writes it: podman doesn't see it there.
 func (config *commitConfig) marshal() ([]byte, error) {
 	inner, err := overlay(config.restConfig, config.Config)
 	if err != nil {
 		return nil, err
+	}
+	if config.health != nil {
+		if inner["Healthcheck"], err = json.Marshal(config.health); err != nil {
+			return nil, err
+		}
 	}
 	whole, err := overlay(config.rest, config.Image)
 	if err != nil {

@@ -85,7 +85,12 @@ func local(name string) string {
 func changed(changes []string) (v1.Image, error) {
 	var img v1.Image
 	img.OS, img.Architecture = "linux", goarch
-	return img, apply(&img.Config, changes)
+	c := instructed{ImageConfig: &img.Config}
+	err := c.apply(changes)
+	if err == nil && c.health != nil {
+		err = hint.Errorf("rl commit -c HEALTHCHECK… of a container of it", "import: a HEALTHCHECK has no place in the OCI's form of an image")
+	}
+	return img, err
 }
 
 // isTar looks at the first header: the library would take any file for a layer and fail in the middle.

@@ -12,6 +12,7 @@ import (
 	cstorage "go.podman.io/storage"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
 )
 
@@ -87,8 +88,22 @@ func (s *Store) record(ctx context.Context, img *cstorage.Image) (*storage.Image
 	if err != nil {
 		return nil, fmt.Errorf("read config of image %.12s: %w", img.ID, err)
 	}
+	if blob, err := src.ConfigBlob(ctx); err == nil {
+		r.Config.Config.Healthcheck = healthcheck(blob)
+	}
 	r.Layers, err = s.layers(img.TopLayer)
 	return r, err
+}
+
+// healthcheck is docker's HEALTHCHECK. The OCI's form of a config has no field for it, but docker and BuildKit write it there, too.
+func healthcheck(blob []byte) *spec.Health {
+	var c struct {
+		Config struct{ Healthcheck *spec.Health } `json:"config"`
+	}
+	if json.Unmarshal(blob, &c) != nil {
+		return nil // its mistake is no reason not to run it
+	}
+	return c.Config.Healthcheck
 }
 
 // layers are the directories of a chain, the topmost first.

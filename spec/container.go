@@ -47,6 +47,7 @@ type Options struct {
 	Userns        string // "" (automatic), "keep-id[:uid=N,gid=N]", "host", "nomap"
 	Labels        []string
 	StopSignal    string
+	Health        HealthOptions `json:",omitzero"`
 }
 
 // Container is what a start needs: one OCI runtime spec, and the few facts that the spec has no word for. It is also
@@ -79,6 +80,10 @@ type Container struct {
 	Labels map[string]string
 	// StopSignal is the name or number that stops the program; "" is SIGTERM.
 	StopSignal string
+	// Health is the health check; nil: none. HealthOnFailure is what becomes of the container when it is unhealthy: "" (nothing),
+	// "kill", "restart" or "stop".
+	Health          *Health `json:",omitempty"`
+	HealthOnFailure string  `json:",omitempty"`
 	// Warnings are one line each: what was asked for and has no effect here, with the reason.
 	Warnings []string
 }

@@ -32,6 +32,8 @@ type ImageConfig struct {
 	StopSignal string            `json:",omitempty"`
 	// Volumes are the paths of VOLUME; the values are empty.
 	Volumes map[string]struct{} `json:",omitempty"`
+	// Healthcheck is docker's HEALTHCHECK.
+	Healthcheck *Health `json:",omitempty"`
 }
 
 // maker puts one Container together from the image's config and the flags.
@@ -49,7 +51,7 @@ func FromImage(img Image, o Options) (*Container, error) {
 		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
 	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}
 	for _, step := range []func() error{m.security, m.namespaces, m.args, m.env, m.workdir, m.user, m.capabilities, m.limits,
-		m.sysctls, m.mounts, m.labels, m.stopSignal, m.platform, m.clean} {
+		m.sysctls, m.mounts, m.labels, m.stopSignal, m.health, m.platform, m.clean} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -178,7 +180,11 @@ func (m *maker) platform() error {
 
 // clean refuses what execve(2) would cut: a NUL can come from an image's config only.
 func (m *maker) clean() error {
-	for _, list := range [][]string{m.s.Process.Args, m.s.Process.Env, {m.s.Process.Cwd, m.c.User}} {
+	lists := [][]string{m.s.Process.Args, m.s.Process.Env, {m.s.Process.Cwd, m.c.User}}
+	if m.c.Health != nil {
+		lists = append(lists, m.c.Health.Test)
+	}
+	for _, list := range lists {
 		for _, s := range list {
 			if strings.ContainsRune(s, 0) {
 				return fmt.Errorf("image config: %q holds a NUL character", s)

@@ -94,6 +94,16 @@ func Null() (*Streams, error) {
 	return &Streams{child: [3]*os.File{null, null, null}, close: []*os.File{null}}, nil
 }
 
+// Into are those of a process that reads nothing and writes into a pipe, which is closed here once the process has it.
+func Into(pipe *os.File) (*Streams, error) {
+	s, err := Null()
+	if err != nil {
+		return nil, err
+	}
+	s.child[1], s.child[2], s.close = pipe, pipe, append(s.close, pipe)
+	return s, nil
+}
+
 // safe tells whether a descriptor of the caller's may be the container's.
 func safe(f *os.File) bool {
 	var st unix.Stat_t

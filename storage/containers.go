@@ -36,6 +36,8 @@ type Record struct {
 	Restart string `json:",omitempty"`
 	// Network is the mode as typed.
 	Network string `json:",omitempty"`
+	// Healthcheck: it has a health check (State.Health).
+	Healthcheck bool `json:",omitempty"`
 	// Volumes are the names of those that it uses. Of these the Anonymous were made for it.
 	Volumes   []string `json:",omitempty"`
 	Anonymous []string `json:",omitempty"`

@@ -150,8 +150,11 @@ func (s *Store) Change(state *State, change func(*Record) error) error {
 const stopped = "stopped"
 
 // AskStop writes that the end of the container is wanted.
-func (s *State) AskStop() error {
-	err := os.WriteFile(filepath.Join(s.Dir, stopped), nil, 0o600)
+func (s *State) AskStop() error { return (&Container{Dir: s.Dir}).AskStop() }
+
+// AskStop writes that the end of the container is wanted.
+func (c *Container) AskStop() error {
+	err := os.WriteFile(filepath.Join(c.Dir, stopped), nil, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // removed meanwhile
 	}

@@ -56,6 +56,8 @@ func (s *scanner) recordField(key string, r *Record) {
 		r.Restart = s.text()
 	case "Network":
 		r.Network = s.text()
+	case "Healthcheck":
+		r.Healthcheck = s.boolean()
 	case "Volumes":
 		r.Volumes = s.list()
 	case "Anonymous":

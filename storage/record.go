@@ -119,7 +119,7 @@ func (s *Store) sweep(dir string, now stamp) {
 
 func (s *Store) recordFile(name, platform string) string {
 	h := fnv.New128a()
-	h.Write([]byte("2\x00" + name + "\x00" + platform)) // 2: with the image's volumes
+	h.Write([]byte("3\x00" + name + "\x00" + platform)) // 3: with the image's volumes and health check
 	return filepath.Join(s.DataDir, "images", fmt.Sprintf("%x", h.Sum(nil)))
 }
 

@@ -55,7 +55,9 @@ func (f *fixtures) make(name string) (string, error) {
 	case "rootfs_tar":
 		return path + ".tar", os.WriteFile(path+".tar", pack(busyboxFiles()), 0o600)
 	case "docker": // a docker-archive
-		return path + ".tar", f.dockerArchive(path + ".tar")
+		return path + ".tar", dockerArchive(path+".tar", name, busyboxImage)
+	case "docker_health":
+		return path + ".tar", dockerArchive(path+".tar", name, healthImage)
 	case "ocidir": // an OCI layout as a directory
 		return path, f.write(path, name, busyboxImage)
 	case "truncated":
@@ -88,6 +90,7 @@ var images = map[string]builder{
 	"layers":   layersImage,
 	"deep":     deepImage,
 	"config":   configImage,
+	"health":   healthImage,
 	"debian":   nil, // by hack/debian-image
 	"foreign":  foreignImage,
 	"dotdot":   func() (v1.Image, error) { return hostile(file("../../../../escaped", "out")) },

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -67,6 +68,18 @@ func configImage() (v1.Image, error) {
 		User: "alice", WorkingDir: "/work/here", Entrypoint: []string{"echo", "entrypoint"}, Cmd: []string{"cmd"},
 		Env:    []string{"PATH=/bin", "FROM_IMAGE=yes", "SECRET*=", "HOME=/home/of/image"},
 		Labels: map[string]string{"of": "image"}, StopSignal: "SIGUSR1",
+	})
+}
+
+// healthImage has a HEALTHCHECK, as docker writes it, and BuildKit in the OCI's form as well.
+func healthImage() (v1.Image, error) {
+	img, err := busyboxImage()
+	if err != nil {
+		return nil, err
+	}
+	return mutate.Config(img, v1.Config{
+		Cmd: []string{"sleep", "1000"}, Env: []string{"PATH=/bin"},
+		Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "test", "-e", "/well"}, Interval: 50 * time.Millisecond, Timeout: time.Minute, Retries: 2},
 	})
 }
 
@@ -198,12 +211,12 @@ func fifoImage() (v1.Image, error) {
 	return scratch(withoutPasswd(busyboxFiles()), []entry{directory("etc"), pipe("etc/passwd"), pipe("etc/group")})
 }
 
-func (f *fixtures) dockerArchive(path string) error {
-	img, err := busyboxImage()
+func dockerArchive(path, image string, build builder) error {
+	img, err := build()
 	if err != nil {
 		return err
 	}
-	tag, err := name.NewTag("localhost/docker:latest")
+	tag, err := name.NewTag("localhost/" + image + ":latest")
 	if err != nil {
 		return err
 	}

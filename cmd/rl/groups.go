@@ -23,6 +23,10 @@ func containerGroup() command {
 		verb{"prune", "Remove all containers that don't run", func() command { return new(ContainerPruneCmd) }})
 }
 
+func healthcheckGroup() command {
+	return group{{"run", "Check now whether a container is well", func() command { return new(HealthcheckRunCmd) }}}
+}
+
 func imageGroup() command {
 	g := group(same("pull", "ls=images", "history", "rm=rmi", "load", "import"))
 	return append(g, verb{"inspect", "Show all about images", func() command { return new(ImageInspectCmd) }},

@@ -180,7 +180,7 @@ func (c *AttachCmd) Run() error {
 
 // WaitCmd is `rl wait`.
 type WaitCmd struct {
-	Condition  []string      `placeholder:"STATE" help:"Wait for this state: running, exited, stopped, created, paused, removed."`
+	Condition  []string      `placeholder:"STATE" help:"Wait for this state: running, exited, stopped, created, paused, removed, healthy, unhealthy."`
 	Interval   time.Duration `short:"i" default:"250ms" placeholder:"TIME" help:"Look so often where nothing tells of the change (${default})."`
 	Ignore     bool          `help:"One that isn't there is no error."`
 	Containers []string      `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
@@ -204,6 +204,24 @@ func (c *WaitCmd) Run() error {
 		fmt.Println(code)
 	}
 	return nil
+}
+
+// HealthcheckRunCmd is `rl healthcheck run`.
+type HealthcheckRunCmd struct {
+	IgnoreResult bool   `help:"Exit code 0 however it goes."`
+	Container    string `arg:"" help:"Name, id, or the unique beginning of an id."`
+}
+
+// Run makes a check. As with podman 0 says that it went well, 1 that it didn't.
+func (c *HealthcheckRunCmd) Run() error {
+	status, well, err := container.RunHealthcheck(c.Container)
+	if status != "" && status != storage.Healthy {
+		fmt.Println(status)
+	}
+	if err != nil || well || c.IgnoreResult {
+		return err
+	}
+	return &hint.Exit{Code: 1}
 }
 
 // RenameCmd is `rl rename`.

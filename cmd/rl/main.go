@@ -23,6 +23,9 @@ func main() {
 		os.Exit(enter.Main())
 	case "rl-init":
 		os.Exit(enter.InitMain())
+	case container.CheckName:
+		container.Version = version
+		os.Exit(container.CheckUp())
 	case container.MonitorName:
 		container.Version = version
 		os.Exit(container.Monitor())

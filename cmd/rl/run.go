@@ -75,6 +75,15 @@ type CreateFlags struct {
 	UTS         string   `name:"uts" group:"Rights" placeholder:"host" help:"Share the host's name."`
 	Init        bool     `group:"Rights" help:"Start a small init as PID 1, which reaps orphans and passes signals."`
 
+	HealthCmd           string `group:"Health" placeholder:"COMMAND" help:"Check that the container is well: a line for its shell, a JSON array of words, or none."`
+	HealthInterval      string `group:"Health" placeholder:"TIME" help:"From a check to the next (30s); disable: only when rl healthcheck run asks."`
+	HealthTimeout       string `group:"Health" placeholder:"TIME" help:"How long a check may take (30s)."`
+	HealthRetries       *int   `group:"Health" placeholder:"N" help:"So many failures in a row make it unhealthy (3)."`
+	HealthStartPeriod   string `group:"Health" placeholder:"TIME" help:"Failures don't count for so long after the start, until a check goes well (0s)."`
+	HealthStartInterval string `group:"Health" placeholder:"TIME" help:"From a check to the next in the start period; without it as ever."`
+	HealthOnFailure     string `group:"Health" placeholder:"ACTION" help:"When it is unhealthy: none, kill, restart or stop."`
+	NoHealthcheck       bool   `group:"Health" help:"No check, though the image has one."`
+
 	Pull     string `group:"Image" placeholder:"WHEN" default:"missing" help:"always, newer, missing or never (${default})."`
 	Platform string `group:"Image" placeholder:"OS/ARCH[/VARIANT]" help:"Image of another platform."`
 	Quiet    bool   `short:"q" group:"Image" help:"No progress of a pull, no notes."`
@@ -164,5 +173,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
-		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, StopSignal: c.StopSignal}
+		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, StopSignal: c.StopSignal,
+		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
+			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}
 }

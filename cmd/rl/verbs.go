@@ -45,6 +45,7 @@ func commands() []verb {
 		{"port", "List the published ports of a container", func() command { return new(PortCmd) }},
 		{"top", "List the processes of a container", func() command { return new(TopCmd) }},
 		{"inspect", "Show all about containers, images or volumes", func() command { return new(InspectCmd) }},
+		{"healthcheck", "Manage health checks", healthcheckGroup},
 		{"rm", "Remove containers", func() command { return new(RmCmd) }},
 		{"pull", "Get images from a registry", func() command { return new(PullCmd) }},
 		{"images", "List images", func() command { return new(ImagesCmd) }},
@@ -205,6 +206,8 @@ func notYet(flag string) string {
 	switch flag {
 	case "--memory", "-m", "--cpus", "--pids-limit", "--cpu-shares", "--memory-swap", "--cpuset-cpus":
 		return "nothing was started: a limit that can't be enforced is refused; systemd-run --user --scope -p MemoryMax=… rl run … sets it from outside, --ulimit sets those of a process"
+	case "--health-startup-cmd", "--health-startup-interval", "--health-startup-retries", "--health-startup-success", "--health-startup-timeout":
+		return "--health-start-period TIME gives it time to start, --health-start-interval checks it more often meanwhile"
 	case "--volume-driver":
 		return "leave it out: volumes are rl's own (driver local)"
 	case "--network-alias", "--ip", "--link", "--mac-address":

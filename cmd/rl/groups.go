@@ -26,7 +26,13 @@ func imageGroup() command {
 	return group(same("pull", "ls=images", "rm=rmi", "load", "import"))
 }
 
-func systemGroup() command { return group(same("info")) }
+func systemGroup() command {
+	return append(group(same("info")), verb{"start-on-boot", "Start containers with a restart policy when the machine starts", func() command { return new(StartOnBootCmd) }})
+}
+
+func generateGroup() command {
+	return group{{"systemd", "Make a systemd service of a container", func() command { return new(GenerateSystemdCmd) }}}
+}
 
 // same are verbs that stand alone, too; "ls=ps" is one under another name.
 func same(names ...string) []verb {

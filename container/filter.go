@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -52,7 +53,7 @@ func Filter(states []storage.State, filters []string) ([]storage.State, error) {
 // stateFilter knows all containers, since some filters name one.
 type stateFilter struct{ all []storage.State }
 
-const stateFilters = "id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS"
+const stateFilters = "id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, restart-policy=POLICY, should-start-on-boot=true|false"
 
 func (f stateFilter) test(key, value string) (func(*storage.State) bool, error) {
 	switch key {
@@ -87,6 +88,20 @@ func (f stateFilter) test(key, value string) (func(*storage.State) bool, error) 
 		return func(s *storage.State) bool { return usesVolume(s, value) }, nil
 	case "health":
 		return byHealth(value)
+	case "restart-policy":
+		if _, _, err := restartPolicy(value); err != nil || value == "" {
+			return nil, hint.Errorf("no, always, unless-stopped or on-failure", "filter restart-policy=%s: not a restart policy", value)
+		}
+		return func(s *storage.State) bool {
+			kind, _, _ := strings.Cut(cmp.Or(s.Restart, "no"), ":")
+			return kind == value
+		}, nil
+	case "should-start-on-boot":
+		want, err := strconv.ParseBool(value)
+		if err != nil {
+			return nil, hint.Errorf("true or false", "filter should-start-on-boot=%s: neither true nor false", value)
+		}
+		return func(s *storage.State) bool { return startsOnBoot(s) == want }, nil
 	case "network":
 		return func(s *storage.State) bool { return NetworkMode(s) == value }, nil
 	}
@@ -114,6 +129,18 @@ func byHealth(word string) (func(*storage.State) bool, error) {
 		h := s.Health()
 		return h == nil && word == "none" || h != nil && h.Status == word
 	}, nil
+}
+
+// startsOnBoot: it was started once, and its policy wants it to run. As docker has it, unless-stopped alone asks whether somebody
+// stopped it.
+func startsOnBoot(s *storage.State) bool {
+	switch s.Restart {
+	case "always":
+		return s.Status != storage.Created
+	case "unless-stopped":
+		return s.Status != storage.Created && !s.StoppedForGood()
+	}
+	return false
 }
 
 // byAge compares with another container.

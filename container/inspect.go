@@ -106,6 +106,8 @@ type InspectedConfig struct {
 	// Healthcheck is its health check; the times are in nanoseconds.
 	Healthcheck                *spec.Health `json:",omitempty"`
 	HealthcheckOnFailureAction string       `json:",omitempty"`
+	// CreateCommand is what was typed.
+	CreateCommand []string `json:",omitempty"`
 }
 
 // HostConfig is how it is tied to the host, as it was asked for.
@@ -247,7 +249,7 @@ func propagation(m specs.Mount) string {
 func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	p, o := c.Spec.Spec.Process, &c.Request.Options
 	i := InspectedConfig{Hostname: c.Spec.Spec.Hostname, Domainname: c.Spec.Spec.Domainname, User: c.Spec.User, Tty: o.TTY, OpenStdin: o.Interactive,
-		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout}
+		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, CreateCommand: createCommand(c)}
 	if i.Healthcheck = c.Spec.Health; i.Healthcheck != nil {
 		i.HealthcheckOnFailureAction = cmp.Or(c.Spec.HealthOnFailure, "none")
 	}
@@ -265,6 +267,13 @@ func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 		i.Entrypoint, i.Cmd = p.Args[:n], p.Args[n:]
 	}
 	return i
+}
+
+func createCommand(c *Config) []string {
+	if c.Request.Typed == nil {
+		return nil
+	}
+	return append([]string{"rl", "run"}, c.Request.Typed...)
 }
 
 func inspectHost(s *storage.State, c *Config) HostConfig {

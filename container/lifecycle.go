@@ -141,7 +141,23 @@ func Stop(s *storage.State, timeout *int) error {
 	if timeout != nil {
 		wait = *timeout
 	}
-	if err := bringDown(s, signalOf(s.StopSignal), wait); err != nil {
+	if err := bringDown(s, signalOf(s.StopSignal), wait, s.AskStop); err != nil {
+		return fmt.Errorf("stop container %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// StopUntilBoot is Stop for a machine that goes down: those that start at boot do so as if they had run on. One that doesn't run is
+// left as it is.
+func StopUntilBoot(s *storage.State, timeout *int) error {
+	if !s.Running && s.Status != storage.Restarting {
+		return nil
+	}
+	wait := s.StopTimeout
+	if timeout != nil {
+		wait = *timeout
+	}
+	if err := bringDown(s, signalOf(s.StopSignal), wait, s.AskStopUntilBoot); err != nil {
 		return fmt.Errorf("stop container %s: %w", s.Name, err)
 	}
 	happened(s, "stop")
@@ -149,9 +165,9 @@ func Stop(s *storage.State, timeout *int) error {
 }
 
 // bringDown ends a container for good. A monitor that was about to start it again when that was asked for does so once more.
-func bringDown(s *storage.State, sig syscall.Signal, seconds int) error {
+func bringDown(s *storage.State, sig syscall.Signal, seconds int, ask func() error) error {
 	for {
-		if err := s.AskStop(); err != nil {
+		if err := ask(); err != nil {
 			return err
 		}
 		if s.Running {
@@ -257,7 +273,7 @@ func Kill(s *storage.State, sig syscall.Signal) error {
 	happenedWith(s, "kill", "signal", strconv.Itoa(int(sig))) // before its effect, which others tell
 	var err error
 	if sig == syscall.SIGKILL {
-		err = bringDown(s, sig, 10)
+		err = bringDown(s, sig, 10, s.AskStop)
 	} else {
 		err = signalState(s, sig)
 	}

@@ -16,6 +16,7 @@ type Selection struct {
 	Words    []string // names, ids, unique beginnings of ids
 	CIDFiles []string // files that hold an id
 	All      bool
+	Filters  []string // of all those for which they hold, as of ps
 	// Ignore: one that isn't there is no error.
 	Ignore bool
 }
@@ -58,6 +59,11 @@ func (sel *Selection) states(store *storage.Store) (words []string, states []*st
 		}
 		for i := range all {
 			refine(&all[i])
+		}
+		if all, err = Filter(all, sel.Filters); err != nil {
+			return nil, nil, []error{err}
+		}
+		for i := range all {
 			words, states = append(words, all[i].ID), append(states, &all[i])
 		}
 		return words, states, nil

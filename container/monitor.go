@@ -122,6 +122,9 @@ func Monitor() int {
 	if len(os.Args) > 2 && strings.HasPrefix(os.Args[2], "{") {
 		return watch(dir, os.Args[2])
 	}
+	// systemd sends SIGHUP after SIGTERM to what a session leaves behind (SendSIGHUP=, systemd.kill(5)): it must not end who writes
+	// the end down.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	to := os.NewFile(reportFd, "report")
 	term := notify([]os.Signal{syscall.SIGTERM})
 	s, err := adopt(dir)

@@ -61,6 +61,11 @@ type Request struct {
 	Replace bool
 	// Lifetime is "session", "user" or "": what becomes of it at logout.
 	Lifetime string `json:",omitempty"`
+	// Typed is the command that made it, without its name, and Dir where it was typed.
+	Typed []string `json:",omitempty"`
+	Dir   string   `json:",omitempty"`
+	// SdNotify is "conmon" where the service manager is to be told of the start (sd_notify(3)).
+	SdNotify string `json:",omitempty"`
 	// Detached: a monitor stays with it instead of the caller.
 	Detached bool
 	Options  spec.Options
@@ -132,6 +137,9 @@ func Run(req Request) error {
 		err = r.start()
 	}
 	if err == nil {
+		r.sayReady()
+	}
+	if err == nil {
 		code, err = r.stay()
 	}
 	r.cleanUp(code, err)
@@ -185,6 +193,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if err := checkLifetime(r.Lifetime); err != nil {
+		return err
+	}
+	if err := r.checkNotify(); err != nil {
 		return err
 	}
 	kind, _, err := restartPolicy(r.Restart)

@@ -149,12 +149,26 @@ func (s *Store) Change(state *State, change func(*Record) error) error {
 // stopped is a file in a container's directory: its end was asked for, no restart policy undoes it.
 const stopped = "stopped"
 
+// untilBoot is what the file holds when the end is wanted for now only: the machine goes down.
+const untilBoot = "until boot\n"
+
 // AskStop writes that the end of the container is wanted.
 func (s *State) AskStop() error { return (&Container{Dir: s.Dir}).AskStop() }
 
 // AskStop writes that the end of the container is wanted.
-func (c *Container) AskStop() error {
-	err := os.WriteFile(filepath.Join(c.Dir, stopped), nil, 0o600)
+func (c *Container) AskStop() error { return c.askStop("") }
+
+// AskStopUntilBoot writes that its end is wanted, and its start when the machine is up again.
+func (s *State) AskStopUntilBoot() error { return (&Container{Dir: s.Dir}).askStop(untilBoot) }
+
+// StoppedForGood tells whether somebody who didn't think of the next boot asked for the end.
+func (s *State) StoppedForGood() bool {
+	b, err := os.ReadFile(filepath.Join(s.Dir, stopped))
+	return err == nil && string(b) != untilBoot
+}
+
+func (c *Container) askStop(text string) error {
+	err := os.WriteFile(filepath.Join(c.Dir, stopped), []byte(text), 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // removed meanwhile
 	}

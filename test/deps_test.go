@@ -19,7 +19,7 @@ const module = "github.com/rl-containers/rl"
 var floors = map[string]int{
 	"hint": 0, "lazyjson": 0,
 	"idmap": 1, "spec": 1, "sys": 1,
-	"archive": 2, "logs": 2, "events": 2, "session": 2, "systemd": 2,
+	"archive": 2, "logs": 2, "events": 2, "session": 2, "systemd": 2, "unit": 2,
 	"userns": 3, "enter": 3, "slirp": 3, "storage": 3, "cgroup": 3, "seccomp": 3,
 	"plan": 4, "stdio": 4,
 	"container": 5, "image": 5, "doctor": 5, "oci": 5,

@@ -36,7 +36,12 @@ func imageGroup() command {
 func systemGroup() command {
 	g := group(same("events", "info"))
 	return append(g, verb{"df", "Show what takes how much of the disk", func() command { return new(SystemDfCmd) }},
-		verb{"prune", "Remove containers that don't run, and images that nobody uses", func() command { return new(SystemPruneCmd) }})
+		verb{"prune", "Remove containers that don't run, and images that nobody uses", func() command { return new(SystemPruneCmd) }},
+		verb{"start-on-boot", "Start containers with a restart policy when the machine starts", func() command { return new(StartOnBootCmd) }})
+}
+
+func generateGroup() command {
+	return group{{"systemd", "Make a systemd service of a container", func() command { return new(GenerateSystemdCmd) }}}
 }
 
 // same are verbs that stand alone, too; "ls=ps" is one under another name.

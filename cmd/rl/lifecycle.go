@@ -20,12 +20,20 @@ type selected struct {
 	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
 
+// filtered selects by --filter, for the verbs that podman gives it.
+type filtered struct {
+	Filter []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"All for which it holds: restart-policy=, should-start-on-boot=true, label=, status=… as of rl ps."`
+}
+
 // each does it with all that are selected and prints them as they were named.
-func (s *selected) each(verb string, do func(*storage.State) error) error {
-	if !s.All && len(s.Containers)+len(s.CIDFile) == 0 {
+func (s *selected) each(verb string, do func(*storage.State) error, filters ...string) error {
+	switch named := len(s.Containers)+len(s.CIDFile) > 0; {
+	case len(filters) > 0 && named:
+		return hint.Errorf("rl "+verb+" --filter KEY=VALUE", "%s: --filter selects among all, and containers are named", verb)
+	case !s.All && !named && len(filters) == 0:
 		return hint.Errorf("rl "+verb+" CONTAINER…, or rl "+verb+" --all", "%s: no container named", verb)
 	}
-	sel := container.Selection{Words: s.Containers, CIDFiles: s.CIDFile, All: s.All, Ignore: s.Ignore}
+	sel := container.Selection{Words: s.Containers, CIDFiles: s.CIDFile, All: s.All || len(filters) > 0, Filters: filters, Ignore: s.Ignore}
 	return container.Each(sel, do, func(word string) { fmt.Println(word) })
 }
 
@@ -65,25 +73,32 @@ func (c *RmCmd) Run() error {
 
 // StopCmd is `rl stop`.
 type StopCmd struct {
-	Time *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Time      *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	UntilBoot bool `help:"The machine goes down: those that start at boot do so as if they had run on (rl system start-on-boot)."`
+	filtered
 	selected
 }
 
 // Run stops containers, all at once.
 func (c *StopCmd) Run() error {
-	return c.each("stop", func(s *storage.State) error { return container.Stop(s, c.Time) })
+	stop := container.Stop
+	if c.UntilBoot {
+		stop = container.StopUntilBoot
+	}
+	return c.each("stop", func(s *storage.State) error { return stop(s, c.Time) }, c.Filter...)
 }
 
 // RestartCmd is `rl restart`.
 type RestartCmd struct {
 	Time    *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
 	Running bool `help:"Only those that run."`
+	filtered
 	selected
 }
 
 // Run stops and starts containers.
 func (c *RestartCmd) Run() error {
-	if c.Running && len(c.Containers) == 0 {
+	if c.Running && len(c.Containers)+len(c.Filter) == 0 {
 		c.All = true
 	}
 	return c.each("restart", func(s *storage.State) error {
@@ -91,7 +106,7 @@ func (c *RestartCmd) Run() error {
 			return nil
 		}
 		return container.Restart(s, c.Time)
-	})
+	}, c.Filter...)
 }
 
 // KillCmd is `rl kill`.
@@ -142,19 +157,20 @@ func (c *UnpauseCmd) Run() error {
 
 // StartCmd is `rl start`.
 type StartCmd struct {
-	Attach      bool     `short:"a" help:"Show what the program writes, and end with its exit code."`
-	Interactive bool     `short:"i" help:"Pass on what is typed."`
-	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that detach the terminal (${default}); empty: none."`
-	SigProxy    bool     `default:"true" negatable:"" help:"With -a: pass signals to the program (default)."`
-	Lifetime    string   `placeholder:"session|user" help:"Whether it ends with your login session this time; without it as it was made."`
-	All         bool     `help:"All that don't run."`
-	Containers  []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+	Attach      bool   `short:"a" help:"Show what the program writes, and end with its exit code."`
+	Interactive bool   `short:"i" help:"Pass on what is typed."`
+	DetachKeys  string `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that detach the terminal (${default}); empty: none."`
+	SigProxy    bool   `default:"true" negatable:"" help:"With -a: pass signals to the program (default)."`
+	Lifetime    string `placeholder:"session|user" help:"Whether it ends with your login session this time; without it as it was made."`
+	All         bool   `help:"All that don't run."`
+	filtered
+	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
 
 // Run starts containers.
 func (c *StartCmd) Run() error {
 	if c.Attach || c.Interactive {
-		if len(c.Containers) != 1 || c.All {
+		if len(c.Containers) != 1 || c.All || len(c.Filter) > 0 {
 			return hint.Errorf("rl start -a CONTAINER", "start: -a and -i tie the terminal to one container")
 		}
 		return container.Start(c.Containers[0], container.StartRequest{Attach: c.Attach, Interactive: c.Interactive, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys, Lifetime: c.Lifetime})
@@ -162,7 +178,7 @@ func (c *StartCmd) Run() error {
 	s := selected{All: c.All, Containers: c.Containers}
 	return s.each("start", func(s *storage.State) error {
 		return container.Start(s.ID, container.StartRequest{Lifetime: c.Lifetime})
-	})
+	}, c.Filter...)
 }
 
 // AttachCmd is `rl attach`.

@@ -35,8 +35,11 @@ func main() {
 	if err == nil {
 		container.Version = version
 		args := os.Args[1:]
-		if isEngine(os.Args[0]) {
+		switch {
+		case isEngine(os.Args[0]):
 			args = append([]string{"oci"}, args...)
+		case filepath.Base(os.Args[0]) == generatorName:
+			args = append([]string{"quadlet", "--generator"}, args...)
 		}
 		err = dispatch(args)
 	}

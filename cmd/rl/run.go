@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/rl-containers/rl/container"
@@ -40,6 +41,7 @@ type CreateFlags struct {
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
 	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
+	Sdnotify    string   `placeholder:"ignore|conmon" help:"conmon: tell the service manager when the program has started (Type=notify)."`
 	Lifetime    string   `placeholder:"session|user" help:"Detached: whether it ends with your login session, or stays where the system lets it (default)."`
 	Replace     bool     `help:"Remove a container that has the name already."`
 	LogDriver   string   `default:"k8s-file" placeholder:"DRIVER" help:"How its output is kept: k8s-file, json-file (docker's), journald or none."`
@@ -148,14 +150,24 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
-		Lifetime: c.Lifetime, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
+		Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
 	}
 	if c.Rootfs {
 		req.Image, req.Rootfs = "", words[0]
 	}
+	req.Typed = typed(verb)
+	req.Dir, _ = os.Getwd()
 	return req, nil
+}
+
+// typed are the words behind the verb of this process, which may stand behind the name of a group.
+func typed(verb string) []string {
+	if at := slices.Index(os.Args, verb); at > 0 && at <= 2 {
+		return os.Args[at+1:]
+	}
+	return nil
 }
 
 // unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word

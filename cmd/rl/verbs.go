@@ -58,6 +58,8 @@ func commands() []verb {
 		{"image", "Manage images", imageGroup},
 		{"volume", "Manage volumes", volumeGroup},
 		{"system", "Manage rl", systemGroup},
+		{"generate", "Make unit files of containers", generateGroup},
+		{"quadlet", "Make systemd services of .container files", func() command { return new(QuadletCmd) }},
 		{"doctor", "Check this machine: what works, what rl does about the rest, what to type", func() command { return new(DoctorCmd) }},
 		{"oci", "Be the OCI runtime of podman, buildah or containerd", func() command { return new(OciCmd) }},
 		{"info", "Show the facts of this installation", func() command { return new(InfoCmd) }},

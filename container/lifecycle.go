@@ -136,16 +136,7 @@ func runAgain(req Request) error {
 
 // Stop ends a container by its stop signal, and after timeout seconds (nil: those of the container, negative: for ever) by
 // SIGKILL. One that doesn't run is no error.
-func Stop(s *storage.State, timeout *int) error {
-	wait := s.StopTimeout
-	if timeout != nil {
-		wait = *timeout
-	}
-	if err := bringDown(s, signalOf(s.StopSignal), wait, s.AskStop); err != nil {
-		return fmt.Errorf("stop container %s: %w", s.Name, err)
-	}
-	return nil
-}
+func Stop(s *storage.State, timeout *int) error { return stop(s, timeout, s.AskStop) }
 
 // StopUntilBoot is Stop for a machine that goes down: those that start at boot do so as if they had run on. One that doesn't run is
 // left as it is.
@@ -153,11 +144,15 @@ func StopUntilBoot(s *storage.State, timeout *int) error {
 	if !s.Running && s.Status != storage.Restarting {
 		return nil
 	}
+	return stop(s, timeout, s.AskStopUntilBoot)
+}
+
+func stop(s *storage.State, timeout *int, ask func() error) error {
 	wait := s.StopTimeout
 	if timeout != nil {
 		wait = *timeout
 	}
-	if err := bringDown(s, signalOf(s.StopSignal), wait, s.AskStopUntilBoot); err != nil {
+	if err := bringDown(s, signalOf(s.StopSignal), wait, ask); err != nil {
 		return fmt.Errorf("stop container %s: %w", s.Name, err)
 	}
 	happened(s, "stop")

@@ -6,6 +6,7 @@ package lazyjson
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 )
 
 // Unmarshal reads JSON into what to points at, as json.Unmarshal does but for names in other letters (Process for process), which
-// stay unknown, and for types that read themselves (json.Unmarshaler). An error says where: process.args.1: a number where string belongs.
+// stay unknown, and for types that read JSON themselves (json.Unmarshaler); those that read a text do (netip.Addr, time.Time). An error says where: process.args.1: a number where string belongs.
 func Unmarshal(text []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // a limit may have 64 bits
@@ -40,6 +41,9 @@ func fill(v reflect.Value, from any) error {
 		v.Set(reflect.New(v.Type().Elem()))
 		return fill(v.Elem(), from)
 	case reflect.Struct:
+		if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+			return fillText(t, from)
+		}
 		if m, ok := from.(map[string]any); ok {
 			return fillStruct(v, m)
 		}
@@ -70,6 +74,14 @@ func fill(v reflect.Value, from any) error {
 		}
 	}
 	return fmt.Errorf("%s where %s belongs", describe(from), v.Kind())
+}
+
+func fillText(t encoding.TextUnmarshaler, from any) error {
+	s, ok := from.(string)
+	if !ok {
+		return fmt.Errorf("%s where %T belongs", describe(from), t)
+	}
+	return t.UnmarshalText([]byte(s))
 }
 
 func describe(from any) string {

@@ -2,6 +2,7 @@ package lazyjson
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -125,6 +126,32 @@ func TestMarshal(t *testing.T) {
 	for _, v := range []any{map[int]int{1: 1}, make(chan int), func() {}} {
 		if got, err := Marshal(v); err == nil {
 			t.Errorf("%T: %s", v, got)
+		}
+	}
+}
+
+// TestTexts: types that read and write themselves as a text.
+func TestTexts(t *testing.T) {
+	type texts struct {
+		At  netip.AddrPort
+		IP  netip.Addr
+		Day time.Time
+	}
+	want := texts{netip.MustParseAddrPort("[::1]:80"), netip.MustParseAddr("127.0.0.1"), time.Unix(1, 5).UTC()}
+	text, err := Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, none texts
+	if err := Unmarshal(text, &got); err != nil || got != want {
+		t.Errorf("%s: %+v, %v", text, got, err)
+	}
+	if err := Unmarshal([]byte(`{"IP":"","At":null}`), &none); err != nil || none != (texts{}) {
+		t.Errorf("%+v, %v", none, err)
+	}
+	for text, want := range map[string]string{`{"IP":1}`: "IP: a number where *netip.Addr belongs", `{"IP":"x"}`: "IP: ParseAddr"} {
+		if err := Unmarshal([]byte(text), &got); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

@@ -36,3 +36,19 @@ func InspectImages(names []string) (found []storage.ImageAnswer, errs []error, f
 	}
 	return found, errs, nil
 }
+
+// ImageNames are the names of the images in the store, as far as a completion needs to know.
+func ImageNames() []string {
+	if store, err := storage.Open(); err == nil {
+		return store.ImageNames()
+	}
+	return nil
+}
+
+// VolumeNames are the names of the volumes, for the same.
+func VolumeNames() []string {
+	if store, err := storage.Open(); err == nil {
+		return store.VolumeNames()
+	}
+	return nil
+}

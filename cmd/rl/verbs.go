@@ -85,6 +85,8 @@ func dispatch(args []string) error {
 		return nil
 	case "oci":
 		return runOCI(args[1:])
+	case completeName:
+		return complete(os.Stdout, args[1:])
 	}
 	all := commands()
 	if v := find(all, args[0]); v != nil {

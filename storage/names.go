@@ -32,6 +32,10 @@ func (s *Store) VolumeNames() []string {
 	if err != nil {
 		return nil
 	}
+	return volumeNames(list)
+}
+
+func volumeNames(list []Volume) []string {
 	names := make([]string, len(list))
 	for i := range list {
 		names[i] = list[i].Name

@@ -12,7 +12,7 @@ import (
 func unknown(in, word string, all []verb) error {
 	for _, a := range absent() {
 		for _, w := range strings.Split(a.words, ", ") {
-			if w == in+word || w == "* "+word {
+			if w == in+word {
 				return hint.Errorf(a.instead, "rl has no %q", in+word)
 			}
 		}
@@ -28,7 +28,7 @@ func unknown(in, word string, all []verb) error {
 	return hint.With(fmt.Errorf("unknown command %q%s", word, where), append(hint.Meant("rl "+in, word, names), list)...)
 }
 
-// absent are the verbs that people type from habit, and what to type instead; * stands for each group and for none.
+// absent are the verbs that people type from habit, and what to type instead.
 func absent() []struct{ words, instead string } {
 	const store = ": the image store is the same, rl sees it at once"
 	const one = "rl runs containers on this machine, for you: there is nothing to connect to"

@@ -104,10 +104,12 @@ type run struct {
 	detach []byte
 	proc   *userns.Process
 	// group is its cgroup, nil for none. scope: it wants one of systemd's, whatever its limits.
-	group *cgroup.Group
-	scope bool
-	net   *slirp.Helper
-	fuse  *userns.Process
+	// killsBefore are those that the kernel killed for want of memory before an exec.
+	group       *cgroup.Group
+	scope       bool
+	killsBefore uint64
+	net         *slirp.Helper
+	fuse        *userns.Process
 	// fuseWords is what fuse-overlayfs wrote to its standard error.
 	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.

@@ -40,6 +40,7 @@ func commands() []verb {
 		{"diff", "Show what a container changed of its image", func() command { return new(DiffCmd) }},
 		{"commit", "Make an image of a container", func() command { return new(CommitCmd) }},
 		{"export", "Write the files of a container as a tar archive", func() command { return new(ExportCmd) }},
+		{"update", "Change the limits and the restart policy of containers", func() command { return new(UpdateCmd) }},
 		{"rename", "Give a container another name", func() command { return new(RenameCmd) }},
 		{"ps", "List containers", func() command { return new(PsCmd) }},
 		{"port", "List the published ports of a container", func() command { return new(PortCmd) }},
@@ -116,7 +117,8 @@ func (v *verb) run(args []string) error {
 }
 
 func (v *verb) parser(c command) (*kong.Kong, error) {
-	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
+	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
+		kong.WithHyphenPrefixedParameters(true)} // --pids-limit -1
 	if isContainer(c) {
 		// -h is docker's short form of --hostname there.
 		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {

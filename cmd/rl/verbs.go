@@ -44,6 +44,7 @@ func commands() []verb {
 		{"ps", "List containers", func() command { return new(PsCmd) }},
 		{"port", "List the published ports of a container", func() command { return new(PortCmd) }},
 		{"top", "List the processes of a container", func() command { return new(TopCmd) }},
+		{"stats", "Show what containers use: processor, memory, network, disk", func() command { return new(StatsCmd) }},
 		{"inspect", "Show all about containers, images or volumes", func() command { return new(InspectCmd) }},
 		{"healthcheck", "Manage health checks", healthcheckGroup},
 		{"rm", "Remove containers", func() command { return new(RmCmd) }},

@@ -35,6 +35,7 @@ func (r *run) cleanUp(code int, err error) {
 	if err != nil {
 		code = exitCodeOf(err)
 	}
+	r.endGroup(code)
 	if r.Remove || r.proc == nil && !r.old {
 		r.tellEnd(code, true)
 		r.discard()

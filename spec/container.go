@@ -48,6 +48,10 @@ type Options struct {
 	Labels        []string
 	StopSignal    string
 	Health        HealthOptions `json:",omitzero"`
+
+	Limits      LimitOptions `json:",omitzero"`
+	OOMScoreAdj string       `json:",omitempty"`
+	Cgroupns    string       `json:",omitempty"` // --cgroupns: "", "private" or "host"
 }
 
 // Container is what a start needs: one OCI runtime spec, and the few facts that the spec has no word for. It is also

@@ -124,7 +124,7 @@ func userName(uid uint32) string {
 	return number
 }
 
-func groupName(gid uint32) string {
+func nameOfGroup(gid uint32) string {
 	number := strconv.FormatUint(uint64(gid), 10)
 	if g, err := user.LookupGroupId(number); err == nil {
 		return g.Name

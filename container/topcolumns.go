@@ -140,7 +140,7 @@ func interiorOf(s *storage.State) *interior {
 		group, _ = root.ReadFile("/etc/group", 8<<20)
 	}
 	in.users = ids{readIDMap(dir + "/uid_map"), namesByID(passwd), userName}
-	in.groups = ids{readIDMap(dir + "/gid_map"), namesByID(group), groupName}
+	in.groups = ids{readIDMap(dir + "/gid_map"), namesByID(group), nameOfGroup}
 	return in
 }
 

@@ -45,6 +45,7 @@ func commands() []verb {
 		{"ps", "List containers", func() command { return new(PsCmd) }},
 		{"port", "List the published ports of a container", func() command { return new(PortCmd) }},
 		{"top", "List the processes of a container", func() command { return new(TopCmd) }},
+		{"stats", "Show what containers use: processor, memory, network, disk", func() command { return new(StatsCmd) }},
 		{"inspect", "Show all about containers, images or volumes", func() command { return new(InspectCmd) }},
 		{"healthcheck", "Manage health checks", healthcheckGroup},
 		{"rm", "Remove containers", func() command { return new(RmCmd) }},
@@ -117,8 +118,7 @@ func (v *verb) run(args []string) error {
 }
 
 func (v *verb) parser(c command) (*kong.Kong, error) {
-	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
-		kong.WithHyphenPrefixedParameters(true)} // --pids-limit -1
+	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
 	if isContainer(c) {
 		// -h is docker's short form of --hostname there.
 		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {
@@ -157,13 +157,33 @@ func longForms(args []string, flags []*kong.Flag) []string {
 		if name == word {
 			word, value = longForm(&out, word, short)
 		}
-		out = append(out, word)
-		if value && i+1 < len(args) {
+		switch {
+		case value && i+1 < len(args) && negative(args[i+1]):
 			i++
-			out = append(out, args[i])
+			out = append(out, joined(&out, word, short)+"="+args[i])
+		case value && i+1 < len(args):
+			i++
+			out = append(out, word, args[i])
+		default:
+			out = append(out, word)
 		}
 	}
 	return out
+}
+
+// negative is a value that kong would take for a flag: --pids-limit -1.
+func negative(word string) bool { return len(word) > 1 && word[0] == '-' && word[1] >= '0' && word[1] <= '9' }
+
+// joined is the form of a flag that takes =VALUE; the letters before it in -abc are put out.
+func joined(out *[]string, word string, short map[rune]*kong.Flag) string {
+	if strings.HasPrefix(word, "--") {
+		return word
+	}
+	last, size := utf8.DecodeLastRuneInString(word)
+	if before := word[:len(word)-size]; before != "-" {
+		*out = append(*out, before)
+	}
+	return "--" + short[last].Name
 }
 
 // longForm takes -abc apart where a letter of it has =VALUE, and tells whether the value is the next word.

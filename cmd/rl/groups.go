@@ -99,7 +99,7 @@ func (g group) enter(v *verb, args []string) error {
 	}
 	in := find(g, args[0])
 	if in == nil {
-		return hint.Errorf("rl "+v.name+" --help lists the commands"+nearest(v.name+" ", args[0], g), "unknown command %q of %s", args[0], v.name)
+		return unknown(v.name+" ", args[0], g)
 	}
 	whole := verb{v.name + " " + in.name, in.help, in.command}
 	return whole.run(args[1:])

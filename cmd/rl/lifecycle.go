@@ -286,7 +286,7 @@ func (c *ExecCmd) Run() error {
 	}
 	switch {
 	case len(words) > 0 && len(words[0]) > 0 && words[0][0] == '-':
-		return hint.Errorf("rl exec --help", "exec: unknown flag %s", words[0])
+		return find(commands(), "exec").unknownFlag(words[0])
 	case len(words) < 2:
 		return hint.Errorf("rl exec -it CONTAINER sh", "exec: a container and a command are needed")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):

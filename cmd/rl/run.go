@@ -179,7 +179,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	case len(words) > 0 && words[0] == "--":
 		words = words[1:]
 	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
-		return req, unknownFlag(verb, words[0])
+		return req, find(commands(), verb).unknownFlag(words[0])
 	}
 	if len(words) == 0 {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
@@ -209,16 +209,6 @@ func typed(verb string) []string {
 		return os.Args[at+1:]
 	}
 	return nil
-}
-
-// unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word
-// on what stands for them.
-func unknownFlag(verb, word string) error {
-	flag, _, _ := strings.Cut(word, "=")
-	if why := notYet(flag); why != "" {
-		return hint.Errorf(why, "%s: %s is not supported yet", verb, flag)
-	}
-	return hint.Errorf("rl "+verb+" --help", "%s: unknown flag %s", verb, flag)
 }
 
 func (c *CreateFlags) options(args []string) spec.Options {

@@ -87,6 +87,8 @@ func dispatch(args []string) error {
 		return nil
 	case "oci":
 		return runOCI(args[1:])
+	case completeName:
+		return complete(os.Stdout, args[1:])
 	}
 	all := commands()
 	if v := find(all, args[0]); v != nil {
@@ -95,7 +97,7 @@ func dispatch(args []string) error {
 	if strings.HasPrefix(args[0], "-") {
 		return hint.Errorf("rl help", "unknown flag %s: flags follow the command, as in rl run --rm IMAGE", args[0])
 	}
-	return hint.Errorf("rl help lists the commands"+nearest("", args[0], all), "unknown command %q", args[0])
+	return unknown("", args[0], all)
 }
 
 func (v *verb) run(args []string) error {
@@ -217,14 +219,6 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	return nil
 }
 
-// explain adds to kong's message what to type.
-func (v *verb) explain(err error) error {
-	if flag, _, cut := strings.Cut(err.Error(), `: expected string value but got "EOL"`); cut {
-		err = fmt.Errorf("%s needs a value", flag)
-	}
-	return hint.With(fmt.Errorf("%s: %w", v.name, err), "rl "+v.name+" --help")
-}
-
 // notYet says of a flag of docker's or podman's what to do meanwhile.
 func notYet(flag string) string {
 	switch flag {
@@ -240,33 +234,4 @@ func notYet(flag string) string {
 		return "--device /dev/… for each device file, and -v for the driver's libraries"
 	}
 	return ""
-}
-
-// nearest suggests a verb of another tool, or one that differs in one letter.
-func nearest(prefix, word string, all []verb) string {
-	for _, v := range all {
-		if len(word) > 1 && (strings.HasPrefix(v.name, word) || strings.HasPrefix(word, v.name) || within1(word, v.name)) {
-			return "; is rl " + prefix + v.name + " meant?"
-		}
-	}
-	return ""
-}
-
-// within1: one letter more, less, or other, or two exchanged.
-func within1(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) < len(b) {
-		return a[i:] == b[i+1:]
-	}
-	swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-	return swapped || i == len(a) || a[i+1:] == b[i+1:]
 }

@@ -102,12 +102,16 @@ type InspectedConfig struct {
 	Labels      map[string]string
 	StopSignal  string
 	StopTimeout int
-	Umask       string `json:",omitempty"`
+	// Timeout is that of --timeout, 0 for none.
+	Timeout int
+	Umask   string `json:",omitempty"`
 	// Healthcheck is its health check; the times are in nanoseconds.
 	Healthcheck                *spec.Health `json:",omitempty"`
 	HealthcheckOnFailureAction string       `json:",omitempty"`
 	// CreateCommand is what was typed.
 	CreateCommand []string `json:",omitempty"`
+	// Annotations are those of --annotation: podman's place for them. Docker's is HostConfig.
+	Annotations map[string]string `json:",omitempty"`
 }
 
 // HostConfig is how it is tied to the host, as it was asked for.
@@ -138,6 +142,7 @@ type HostConfig struct {
 	ShmSize        string
 	Ulimits        []string
 	Devices        []string
+	Annotations    map[string]string
 }
 
 // PortBinding is a place on the host. HostIp "" is every address, HostPort "" one that the kernel chooses.
@@ -249,7 +254,8 @@ func propagation(m specs.Mount) string {
 func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	p, o := c.Spec.Spec.Process, &c.Request.Options
 	i := InspectedConfig{Hostname: c.Spec.Spec.Hostname, Domainname: c.Spec.Spec.Domainname, User: c.Spec.User, Tty: o.TTY, OpenStdin: o.Interactive,
-		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, CreateCommand: createCommand(c)}
+		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Timeout: c.Request.Timeout,
+		Annotations: c.Spec.Spec.Annotations, CreateCommand: createCommand(c)}
 	if i.Healthcheck = c.Spec.Health; i.Healthcheck != nil {
 		i.HealthcheckOnFailureAction = cmp.Or(c.Spec.HealthOnFailure, "none")
 	}
@@ -288,7 +294,7 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		DnsOptions: list(r.DNSOptions), DnsSearch: list(r.DNSSearch), ExtraHosts: list(r.AddHosts), GroupAdd: list(o.GroupAdd),
 		IpcMode: private(o.IPC), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
 		ReadonlyRootfs: o.ReadOnly, SecurityOpt: list(o.SecurityOpt), Tmpfs: pairs(o.Tmpfs, ":"), Init: o.Init, Sysctls: pairs(o.Sysctls, "="),
-		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices),
+		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices), Annotations: pairs(o.Annotations, "="),
 	}
 }
 

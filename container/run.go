@@ -54,6 +54,8 @@ type Request struct {
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
 	StopTimeout int
+	// Timeout is how many seconds it may run; 0: without end.
+	Timeout int `json:",omitempty"`
 	// Log is how its output is kept.
 	Log logs.Config `json:",omitzero"`
 	// Replace removes a container that has the name already.
@@ -192,6 +194,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if err := checkLifetime(r.Lifetime); err != nil {
+		return err
+	}
+	if err := checkTimeout(r.Timeout); err != nil {
 		return err
 	}
 	if err := r.checkNotify(); err != nil {
@@ -376,11 +381,15 @@ func (r *run) stay() (int, error) {
 	if r.net != nil {
 		go r.watchNetwork(r.net)
 	}
+	limit := limitTime(r.Timeout, r.proc.Kill)
 	status, err := r.proc.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
 	r.front.Drain()
+	if why := limit.reached(status); why != nil {
+		return r.overTime(why), nil
+	}
 	if r.brokenPipe.Load() {
 		return 128 + int(syscall.SIGPIPE), nil
 	}

@@ -46,6 +46,7 @@ type Options struct {
 	SharedNetwork bool   // --network container:NAME: no new network namespace
 	Userns        string // "" (automatic), "keep-id[:uid=N,gid=N]", "host", "nomap"
 	Labels        []string
+	Annotations   []string `json:",omitempty"` // KEY=VALUE, for the spec
 	StopSignal    string
 	Health        HealthOptions `json:",omitzero"`
 }

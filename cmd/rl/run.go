@@ -36,10 +36,12 @@ type CreateFlags struct {
 	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
 	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
 	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
+	Annotation  []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation in its OCI runtime spec."`
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
+	Timeout     int      `placeholder:"SECONDS" help:"Kill it when it has run for so long, at each start anew; its exit code is 255 then."`
 	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
 	Sdnotify    string   `placeholder:"ignore|conmon" help:"conmon: tell the service manager when the program has started (Type=notify)."`
 	Lifetime    string   `placeholder:"session|user" help:"Detached: whether it ends with your login session, or stays where the system lets it (default)."`
@@ -149,7 +151,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	}
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
-		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
+		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
@@ -185,7 +187,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
-		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, StopSignal: c.StopSignal,
+		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,
 		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
 			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}
 }

@@ -92,7 +92,11 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
 	}
 	defer first.Close()
-	if config.Join, err = userns.OfProcess(s.Pid); err != nil {
+	config.Join, err = userns.OfProcess(s.Pid)
+	if first.Ended(0) { // its number may be another's by now
+		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
+	}
+	if err != nil {
 		return err
 	}
 	if s.Cgroup != "" {

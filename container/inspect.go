@@ -292,7 +292,7 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		Binds: list(o.Volumes), NetworkMode: NetworkMode(s), PortBindings: bindings(published(r.Ports)), RestartPolicy: RestartPolicy{kind, times},
 		AutoRemove: s.Remove, VolumesFrom: list(r.VolumesFrom), CapAdd: list(o.CapAdd), CapDrop: list(o.CapDrop), Dns: list(r.DNS),
 		DnsOptions: list(r.DNSOptions), DnsSearch: list(r.DNSSearch), ExtraHosts: list(r.AddHosts), GroupAdd: list(o.GroupAdd),
-		IpcMode: private(o.IPC), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
+		IpcMode: cmp.Or(o.IPC, "shareable"), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
 		ReadonlyRootfs: o.ReadOnly, SecurityOpt: list(o.SecurityOpt), Tmpfs: pairs(o.Tmpfs, ":"), Init: o.Init, Sysctls: pairs(o.Sysctls, "="),
 		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices), Annotations: pairs(o.Annotations, "="),
 	}

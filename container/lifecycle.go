@@ -23,7 +23,7 @@ import (
 // Create makes a container that Start starts. The result is its id.
 func Create(req Request) (id string, err error) {
 	req.Detached = true
-	r := &run{Request: req}
+	r := &run{Request: req, later: true}
 	if err := r.create(); err != nil {
 		return "", err
 	}

@@ -88,6 +88,8 @@ type run struct {
 	id      string
 	// unnamed: the name is rl's choice.
 	unnamed bool
+	// later: another command starts it.
+	later bool
 	// old: the container was there before this start, whose failure doesn't take it away.
 	old  bool
 	dir  *storage.Container

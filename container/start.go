@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/rl-containers/rl/enter"
@@ -42,15 +43,15 @@ func (r *run) try() (err error) {
 	}
 	r.proc, err = userns.Start(config)
 	r.io.Started()
-	for _, f := range config.Join {
+	for _, f := range slices.Concat(config.Join, config.Extra) {
 		f.Close()
 	}
 	if err != nil {
-		return err
+		return r.explainJoin(err)
 	}
 	if err := r.launch(); err != nil {
 		r.proc.Abort()
-		return r.fuseSaid(err)
+		return r.fuseSaid(r.explainJoin(err))
 	}
 	return nil
 }

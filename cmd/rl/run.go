@@ -60,7 +60,7 @@ type CreateFlags struct {
 	Rootfs      bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
 	Storage     string   `name:"storage-driver" env:"RL_ROOTFS_DRIVER" group:"Files" placeholder:"DRIVER" help:"overlay or fuse-overlayfs; without it overlay, and fuse-overlayfs where the kernel refuses."`
 
-	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none or host; without it the first that is installed."`
+	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none, host or container:NAME; without it the first that is installed."`
 	Publish   []string `short:"p" sep:"none" group:"Network" placeholder:"[IP:]HOST:CONTAINER[/udp]" help:"Publish a port or a range of ports."`
 	DNS       []string `name:"dns" sep:"none" group:"Network" placeholder:"IP" help:"Name server instead of the host's."`
 	DNSSearch []string `name:"dns-search" sep:"none" group:"Network" placeholder:"DOMAIN" help:"Search domain; . for none."`
@@ -74,9 +74,9 @@ type CreateFlags struct {
 	Userns      string   `group:"Rights" name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N], host or nomap; without it root inside is you."`
 	Ulimit      []string `sep:"none" group:"Rights" placeholder:"NAME=SOFT[:HARD]" help:"Resource limit of the program."`
 	Sysctl      []string `sep:"none" group:"Rights" placeholder:"KEY=VALUE" help:"Kernel setting of the container's own namespaces."`
-	PID         string   `name:"pid" group:"Rights" placeholder:"host" help:"Share the host's processes."`
-	IPC         string   `name:"ipc" group:"Rights" placeholder:"host" help:"Share the host's shared memory."`
-	UTS         string   `name:"uts" group:"Rights" placeholder:"host" help:"Share the host's name."`
+	PID         string   `name:"pid" group:"Rights" placeholder:"MODE" help:"private, host or container:NAME: whose processes it sees."`
+	IPC         string   `name:"ipc" group:"Rights" placeholder:"MODE" help:"shareable, private (nobody joins it), none (no /dev/shm), host or container:NAME: whose shared memory it has."`
+	UTS         string   `name:"uts" group:"Rights" placeholder:"MODE" help:"private, host or container:NAME: whose host name it has."`
 	Init        bool     `group:"Rights" help:"Start a small init as PID 1, which reaps orphans and passes signals."`
 
 	HealthCmd           string `group:"Health" placeholder:"COMMAND" help:"Check that the container is well: a line for its shell, a JSON array of words, or none."`

@@ -194,7 +194,7 @@ func end(s *storage.State, sig syscall.Signal, seconds int) error {
 	if p.Ended(milliseconds) {
 		return nil
 	}
-	if seconds > 0 {
+	if seconds > 0 && hint.Tells(hint.LevelWarn) {
 		fmt.Fprintf(os.Stderr, "rl: note: container %s did not end by %s within %d seconds: it is killed\n", s.Name, unix.SignalName(sig), seconds)
 	}
 	if err := p.Kill(); err != nil {

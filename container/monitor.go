@@ -126,6 +126,7 @@ func Monitor() int {
 	// the end down.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	to := os.NewFile(reportFd, "report")
+	step("monitor: process %d", os.Getpid())
 	term := notify([]os.Signal{syscall.SIGTERM})
 	s, err := adopt(dir)
 	if err == nil {

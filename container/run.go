@@ -25,6 +25,7 @@ import (
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/stdio"
 	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
 )
 
@@ -230,6 +231,7 @@ func (r *run) surroundings() (err error) {
 	}
 	r.Options.HostNetwork = r.mode.Kind == slirp.Host
 	r.ids, err = idmap.Mine(r.Options.Userns)
+	r.tellSurroundings()
 	return err
 }
 
@@ -312,6 +314,7 @@ func (r *run) makeDirs() (err error) {
 	if err := r.claimDir(); err != nil {
 		return err
 	}
+	step("container %s: made in %s", r.Name, r.dir.Dir)
 	if r.kept() || r.spec.Health != nil { // the first check comes at once
 		if err := r.writeConfig(); err != nil {
 			return err
@@ -385,6 +388,7 @@ func (r *run) stay() (int, error) {
 	}
 	limit := limitTime(r.Timeout, r.proc.Kill)
 	status, err := r.proc.Wait()
+	step("process %d ended: %s", r.proc.Pid, sys.Describe(status))
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
@@ -406,6 +410,9 @@ func (r *run) watchNetwork(net *slirp.Helper) {
 
 // say prints one line for the user, in a form that a raw terminal shows well.
 func (r *run) say(line string) {
+	if !hint.Tells(hint.LevelWarn) {
+		return
+	}
 	end := "\n"
 	if r.front != nil && r.front.Raw() {
 		end = "\r\n"

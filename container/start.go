@@ -41,6 +41,7 @@ func (r *run) try() (err error) {
 	if err := r.join(&config); err != nil {
 		return err
 	}
+	r.tellStart(&config)
 	r.proc, err = userns.Start(config)
 	r.io.Started()
 	for _, f := range slices.Concat(config.Join, config.Extra) {
@@ -78,6 +79,7 @@ func (r *run) launch() error {
 	if err := r.born(); err != nil {
 		return err
 	}
+	step("process %d: is on record", r.proc.Pid)
 	if r.plan.Root.Kind == enter.Fuse || r.plan.Process.Terminal {
 		if err := r.takeDescriptors(); err != nil {
 			return err
@@ -86,6 +88,7 @@ func (r *run) launch() error {
 	if err := r.net.Ready(10 * time.Second); err != nil {
 		return r.firstFailure(err)
 	}
+	step("network: up")
 	r.sayPorts()
 	if r.caught != nil {
 		<-r.caught
@@ -103,6 +106,7 @@ func (r *run) letGo() error {
 	if _, _, err := r.proc.Next(); err != io.EOF {
 		return err
 	}
+	step("process %d: the program runs", r.proc.Pid)
 	return nil
 }
 

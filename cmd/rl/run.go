@@ -164,9 +164,9 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	return req, nil
 }
 
-// typed are the words behind the verb of this process, which may stand behind the name of a group.
+// typed are the words behind the verb of this process, which may stand behind --log-level and the name of a group.
 func typed(verb string) []string {
-	if at := slices.Index(os.Args, verb); at > 0 && at <= 2 {
+	if at := slices.Index(os.Args, verb); at > 0 {
 		return os.Args[at+1:]
 	}
 	return nil

@@ -72,6 +72,10 @@ func commands() []verb {
 
 // dispatch runs the verb, with its own flags read only: a tree of all verbs would cost each start a millisecond.
 func dispatch(args []string) error {
+	args, err := globalFlags(args)
+	if err != nil {
+		return err
+	}
 	if len(args) == 0 {
 		overview(os.Stderr)
 		return &hint.Exit{Code: 125}
@@ -102,7 +106,7 @@ func (v *verb) run(args []string) error {
 		return g.enter(v, args)
 	}
 	if readPlain(c, args) {
-		return c.Run()
+		return v.do(c)
 	}
 	c = v.command()
 	parser, err := v.parser(c)
@@ -112,11 +116,16 @@ func (v *verb) run(args []string) error {
 	if _, err := parser.Parse(longForms(args, parser.Model.Flags)); err != nil {
 		return v.explain(err)
 	}
+	return v.do(c)
+}
+
+func (v *verb) do(c command) error {
+	hint.Logf(hint.LevelDebug, "rl %s, process %d of user %d: %s", container.Version, os.Getpid(), os.Geteuid(), v.name)
 	return c.Run()
 }
 
 func (v *verb) parser(c command) (*kong.Kong, error) {
-	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
+	options := []kong.Option{kong.Embed(new(anywhere)), kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
 	if isContainer(c) {
 		// -h is docker's short form of --hostname there.
 		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {

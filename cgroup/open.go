@@ -75,6 +75,10 @@ func (t tree) open(path, id string, res *specs.LinuxResources, say func(string))
 	if err != nil {
 		return nil, err
 	}
+	return t.openWish(w, res, say)
+}
+
+func (t tree) openWish(w wish, res *specs.LinuxResources, say func(string)) (*Group, error) {
 	l, err := compile(res, func(string) string { return "" })
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ type wish struct {
 	names    []string // components, the last one is the container's own
 	absolute bool     // below the root of the hierarchy, else below the caller's cgroup
 	given    bool     // the caller chose the name: another's cgroup of that name is not ours to evade
+	base     string   // the only cgroup that it may be below; "" for those that bases tells
 }
 
 // maxName leaves room below NAME_MAX for the suffix of a name that is taken.
@@ -73,6 +74,9 @@ func checkName(name string) error {
 // bases are the cgroups, as paths below the mount, that the wish is tried in: the one that it says, then the caller's own and
 // its ancestors (one of them may be ours and free of processes).
 func (w wish) bases(own string) []string {
+	if w.base != "" {
+		return []string{w.base}
+	}
 	var all []string
 	if w.absolute {
 		all = append(all, "/")

@@ -21,6 +21,14 @@ func endOf(r *storage.Record, status string, code int) events.Event {
 	return e
 }
 
+// deathOf is the end of a container, and before it that the kernel killed what it could not give memory to.
+func deathOf(r *storage.Record, code int, oom bool) (list []events.Event) {
+	if oom {
+		list = append(list, eventOf(r, "oom"))
+	}
+	return append(list, endOf(r, "died", code))
+}
+
 // tell writes events of containers, whose directory is dir.
 func tell(dir string, list ...events.Event) { events.Write(dataDirOf(dir), list...) }
 
@@ -66,7 +74,7 @@ func (r *run) tellEnd(code int, gone bool) {
 		list = append(list, eventOf(r.asRecorded(), "create"))
 	}
 	if r.proc != nil {
-		list = append(list, endOf(r.asRecorded(), "died", code))
+		list = append(list, deathOf(r.asRecorded(), code, r.life.OOMKilled)...)
 	}
 	if gone {
 		list = append(list, eventOf(r.asRecorded(), "remove"))
@@ -75,12 +83,12 @@ func (r *run) tellEnd(code int, gone bool) {
 }
 
 // tellEnd is that of a container with a monitor.
-func (w *watcher) tellEnd(code int) {
+func (w *watcher) tellEnd(code int, oom bool) {
 	rec, err := storage.ReadRecord(w.dir.Dir)
 	if err != nil {
 		return
 	}
-	list := []events.Event{endOf(rec, "died", code)}
+	list := deathOf(rec, code, oom)
 	if w.Remove {
 		list = append(list, eventOf(rec, "remove"))
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
@@ -100,7 +99,7 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 		return err
 	}
 	if s.Cgroup != "" {
-		if config.Cgroup, err = execCgroup(s); err != nil {
+		if config.Cgroup, err = joinGroup(s); err != nil {
 			return err
 		}
 	}
@@ -110,7 +109,7 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 	config.Stdio = r.front.Files()
 	r.proc, err = userns.Start(config)
 	r.front.Started()
-	for _, f := range config.Join {
+	for _, f := range append(config.Join, config.Cgroup) {
 		f.Close()
 	}
 	if err != nil {
@@ -169,17 +168,4 @@ func (r *run) stayExec() (int, error) {
 	}
 	r.front.Drain()
 	return exitCode(status), nil
-}
-
-// execCgroup is where the container's further processes belong.
-func execCgroup(s *storage.State) (*os.File, error) {
-	group, err := cgroup.Reopen(s.Cgroup).ForExec(s.Pid)
-	if err != nil {
-		return nil, err
-	}
-	fd, err := group.Fd()
-	if err != nil || fd < 0 {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), "cgroup"), nil
 }

@@ -34,7 +34,7 @@ func Create(req Request) (id string, err error) {
 
 // RunDetached starts a container that stays when the caller goes. The result is its id.
 func RunDetached(req Request) (id string, err error) {
-	life, err := lifetimeOf(req.Lifetime)
+	life, err := lifetimeOf(req.Lifetime, &req)
 	if err != nil {
 		return "", err
 	}
@@ -89,7 +89,7 @@ func Start(word string, req StartRequest) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	defer dir.Close()
-	life, err := lifetimeOf(cmp.Or(req.Lifetime, c.Request.Lifetime))
+	life, err := lifetimeOf(cmp.Or(req.Lifetime, c.Request.Lifetime), &c.Request)
 	if err != nil {
 		return fmt.Errorf("start container %s: %w", s.Name, err)
 	}
@@ -120,7 +120,7 @@ func startAttached(dir *storage.Container, rec *storage.Record, leader string, t
 // runAgain is `rl run` in the foreground with a restart policy: a monitor stays with the container, for the lives that follow the
 // first, which the caller sees.
 func runAgain(req Request) error {
-	life, err := lifetimeOf(req.Lifetime)
+	life, err := lifetimeOf(req.Lifetime, &req)
 	if err != nil {
 		return err
 	}
@@ -256,6 +256,7 @@ func bury(s *storage.State) error {
 	if err != nil || !written.Finished.IsZero() || written.Pid != now.Pid || written.Start != now.Start {
 		return nil
 	}
+	dropGroup(written)
 	tell(s.Dir, endOf(&now.Record, "died", now.ExitCode))
 	return dir.WriteLife(&now.Life)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rl-containers/rl/session"
 	"github.com/rl-containers/rl/storage"
 	"github.com/rl-containers/rl/sys"
+	"github.com/rl-containers/rl/systemd"
 )
 
 // What --lifetime takes. Without it a container stays as with untilUser, where it can.
@@ -27,14 +28,14 @@ func checkLifetime(word string) error {
 
 // lifetime is what becomes of a container at logout.
 type lifetime struct {
-	// leader is the process whose end is the container's, as session.Word has it; "" for none.
+	// leader is the process whose end is the container's, as session.Word has it; "" for none. scopeWord stands for a scope of systemd's.
 	leader string
 	// note says that the system will end it, and what to type.
 	note string
 }
 
 // lifetimeOf finds out what that is here. What was asked for and can't be is an error.
-func lifetimeOf(word string) (l lifetime, err error) {
+func lifetimeOf(word string, req *Request) (l lifetime, err error) {
 	if err := checkLifetime(word); err != nil {
 		return l, err
 	}
@@ -46,15 +47,29 @@ func lifetimeOf(word string) (l lifetime, err error) {
 		}
 		return l, err
 	}
-	why, fix := host.Doom(host.Place())
+	place, manager := host.Place(), session.Place{Kind: session.Manager}
+	if place.Kind == session.Session && req.wantsGroup() && req.Cgroups != cgroupsSplit && systemd.There() {
+		place = manager // its scope is no part of the session
+	}
+	why, fix := host.Doom(place)
 	switch {
 	case why == "":
+	case word == untilUser && place.Kind == session.Session && safe(host, manager) && systemd.There():
+		l.leader = scopeWord
 	case word == untilUser:
 		err = hint.Errorf(fix, "--lifetime=user: %s", why)
 	default:
 		l.note = "note: this container ends when you log out: " + why + ". To keep it: " + fix
 	}
 	return l, err
+}
+
+// scopeWord is in the place of a leader where the container is to be in a scope of the user's systemd, which no logout ends.
+const scopeWord = "scope"
+
+func safe(host *session.Host, p session.Place) bool {
+	why, _ := host.Doom(p)
+	return why == ""
 }
 
 // start starts a container that is alone from then on.

@@ -79,6 +79,9 @@ func Delete(s *storage.State, force bool) error {
 	}
 	thaw(s)
 	left, err := store.Delete(s)
+	if err == nil {
+		dropGroup(&s.Life)
+	}
 	if err == nil && left != "" {
 		err = removeLeft([]string{left})
 	}

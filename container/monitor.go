@@ -178,7 +178,9 @@ func (s *starter) first() error {
 		if word := os.Args[2]; word != "" {
 			s.next.Clients = []clientHandle{{Fd: clientFd, Word: word}}
 		}
-		s.next.Leader = os.Args[3]
+		if s.next.Leader = os.Args[3]; s.next.Leader == scopeWord {
+			s.next.Leader, s.scope = "", true
+		}
 	}
 	socket, err := sys.Listen(filepath.Join(s.dir.Dir, attachSocket))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/enter"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/idmap"
@@ -68,6 +69,10 @@ type Request struct {
 	Dir   string   `json:",omitempty"`
 	// SdNotify is "conmon" where the service manager is to be told of the start (sd_notify(3)).
 	SdNotify string `json:",omitempty"`
+	// Cgroups, CgroupParent and Limits are the flags of those names.
+	Cgroups      string `json:",omitempty"`
+	CgroupParent string `json:",omitempty"`
+	Limits       string `json:",omitempty"`
 	// Detached: a monitor stays with it instead of the caller.
 	Detached bool
 	Options  spec.Options
@@ -103,8 +108,11 @@ type run struct {
 	log    logs.Writer // nil: none is kept
 	detach []byte
 	proc   *userns.Process
-	net    *slirp.Helper
-	fuse   *userns.Process
+	// group is its cgroup, nil for none. scope: it wants one of systemd's, whatever its limits.
+	group *cgroup.Group
+	scope bool
+	net   *slirp.Helper
+	fuse  *userns.Process
 	// fuseWords is what fuse-overlayfs wrote to its standard error.
 	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
@@ -200,6 +208,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if err := checkTimeout(r.Timeout); err != nil {
+		return err
+	}
+	if err := r.checkGroup(); err != nil {
 		return err
 	}
 	if err := r.checkNotify(); err != nil {
@@ -446,7 +457,11 @@ func (r *run) collect() {
 			r.say("warning: " + err.Error())
 		}
 	}
-	if left := r.store.Collect(); len(left) > 0 {
+	left, lives := r.store.Collect()
+	for i := range lives {
+		dropGroup(&lives[i])
+	}
+	if len(left) > 0 {
 		removeMapped(r.ids, left)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -27,11 +28,14 @@ func (r *run) start() error {
 	if err := r.mountVolumes(); err != nil {
 		return err
 	}
+	if err := r.openGroup(); err != nil {
+		return err
+	}
 	err := r.try()
 	if r.fallBack(err) {
 		err = r.try()
 	}
-	return err
+	return r.starved(err)
 }
 
 // try is a start from clone to the program's first instruction.
@@ -41,10 +45,18 @@ func (r *run) try() (err error) {
 	if err := r.join(&config); err != nil {
 		return err
 	}
+	if config.Cgroup, err = r.cloneInto(); err != nil {
+		return err
+	}
+	restore, err := r.scoreOOM()
+	if err != nil {
+		return err
+	}
 	r.tellStart(&config)
 	r.proc, err = userns.Start(config)
+	restore()
 	r.io.Started()
-	for _, f := range slices.Concat(config.Join, config.Extra) {
+	for _, f := range slices.Concat(config.Join, config.Extra, []*os.File{config.Cgroup}) {
 		f.Close()
 	}
 	if err != nil {
@@ -157,7 +169,7 @@ func (r *run) born() error {
 	if err != nil {
 		return err
 	}
-	r.life = storage.Life{Pid: r.proc.Pid, Start: start, BootID: sys.BootID(), Started: time.Now(), Detached: r.front == nil, Restarts: r.life.Restarts}
+	r.life = storage.Life{Pid: r.proc.Pid, Start: start, BootID: sys.BootID(), Started: time.Now(), Detached: r.front == nil, Restarts: r.life.Restarts, Cgroup: r.group.Dir()}
 	for _, p := range r.net.Ports() {
 		r.life.Ports = append(r.life.Ports, p.Shown())
 	}

@@ -144,10 +144,13 @@ func (w *watcher) end(code int, err error) {
 		life = &storage.Life{}
 	}
 	life.ExitCode, life.Finished = code, time.Now()
+	if lost == nil {
+		countGroup(life)
+	}
 	if err != nil {
 		life.Error = err.Error()
 	}
-	w.tellEnd(code)
+	w.tellEnd(code, life.OOMKilled)
 	r := &run{Request: Request{Remove: w.Remove}, id: os.Args[1], dir: w.dir}
 	if w.wants(life) {
 		w.again(r, life)

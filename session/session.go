@@ -80,7 +80,7 @@ func (h *Host) Doom(p Place) (why, fix string) {
 			user = h.login()
 		}
 		if h.settings().kills(user) {
-			fix = "systemd-run --user --scope rl …, which puts it outside of the session"
+			fix = "--lifetime=user, which puts it outside of the session"
 			if !h.lingers() {
 				fix = "loginctl enable-linger, then " + fix
 			}

@@ -49,6 +49,10 @@ type Options struct {
 	Annotations   []string `json:",omitempty"` // KEY=VALUE, for the spec
 	StopSignal    string
 	Health        HealthOptions `json:",omitzero"`
+
+	Limits      LimitOptions `json:",omitzero"`
+	OOMScoreAdj string       `json:",omitempty"`
+	Cgroupns    string       `json:",omitempty"` // --cgroupns: "", "private" or "host"
 }
 
 // Container is what a start needs: one OCI runtime spec, and the few facts that the spec has no word for. It is also

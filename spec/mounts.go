@@ -110,7 +110,11 @@ func (m *maker) sys() specs.Mount {
 	return specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: options}
 }
 
+// cgroup is the container's own cgroup as the root of the tree; with --cgroupns host the host's tree, to look at.
 func (m *maker) cgroup() specs.Mount {
+	if m.o.Cgroupns == "host" {
+		return specs.Mount{Destination: "/sys/fs/cgroup", Type: "bind", Source: "/sys/fs/cgroup", Options: []string{"rbind", "ro", "nosuid", "nodev", "noexec"}}
+	}
 	options := []string{"nosuid", "nodev", "noexec", "relatime"}
 	if !m.o.Privileged {
 		options = append(options, "ro")

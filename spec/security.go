@@ -116,7 +116,14 @@ func (m *maker) unmask(value string) error {
 
 // namespaces are all new but those that the user shares with the host.
 func (m *maker) namespaces() error {
-	all := []specs.LinuxNamespaceType{specs.UserNamespace, specs.MountNamespace, specs.CgroupNamespace}
+	all := []specs.LinuxNamespaceType{specs.UserNamespace, specs.MountNamespace}
+	switch m.o.Cgroupns {
+	case "", "private":
+		all = append(all, specs.CgroupNamespace)
+	case "host":
+	default:
+		return hint.Errorf("private, or host", "--cgroupns %s: no such mode", m.o.Cgroupns)
+	}
 	if !m.o.HostNetwork && !m.o.SharedNetwork {
 		all = append(all, specs.NetworkNamespace)
 	}

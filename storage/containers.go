@@ -252,17 +252,17 @@ func (c *Container) Remove() (left string) {
 }
 
 // Collect takes away what killed rl commands left of --rm containers. It returns the directories that need a user namespace
-// to be deleted, and kills what still runs of them. It never waits: a busy place is left to the next command.
-func (s *Store) Collect() (left []string) {
+// to be deleted, and the lives that may have left a cgroup; it kills what still runs of them. It never waits: a busy place is left to the next command.
+func (s *Store) Collect() (left []string, lives []Life) {
 	parent := filepath.Join(s.DataDir, transient)
 	guard, err := openDir(parent)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	defer guard.Close()
 	entries, err := guard.Readdirnames(-1)
 	if err != nil || len(entries) == 0 || flock(guard, unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return nil
+		return nil, nil
 	}
 	var dead []*Container
 	for _, id := range entries {
@@ -282,7 +282,9 @@ func (s *Store) Collect() (left []string) {
 			c.Close()
 			continue
 		}
-		c.bury()
+		if l := c.bury(); l.Cgroup != "" {
+			lives = append(lives, *l)
+		}
 		r, err := ReadRecord(c.Dir)
 		if l := c.Remove(); l != "" {
 			left = append(left, l)
@@ -292,7 +294,7 @@ func (s *Store) Collect() (left []string) {
 			left = append(left, s.RemoveAnonymous(r)...)
 		}
 	}
-	return left
+	return left, lives
 }
 
 // livesOn: its monitor was killed, not the container.
@@ -307,10 +309,12 @@ func (c *Container) livesOn() bool {
 
 // bury ends what the dead rl could not: a program that changed its credentials lost the wish to die with rl (prctl(2),
 // PR_SET_PDEATHSIG), one that was detached never had it.
-func (c *Container) bury() {
-	if l, err := ReadLife(c.Dir); err == nil {
+func (c *Container) bury() *Life {
+	l, err := ReadLife(c.Dir)
+	if err == nil {
 		l.kill()
 	}
+	return l
 }
 
 // recordedName is the link by which the container has the name of its record; without a record, of a rl that was killed before it

@@ -29,12 +29,20 @@ const (
 	jobPatience = 10 * time.Second
 )
 
-// ErrNone: the user has no systemd that could be asked.
-var ErrNone = errors.New("no systemd of the user's own (systemd --user) runs here")
+// What can be wrong.
+var (
+	// ErrNone: the user has no systemd that could be asked.
+	ErrNone = errors.New("no systemd of the user's own (systemd --user) runs here")
+	// ErrExists: a unit of that name is there.
+	ErrExists = errors.New("a unit of that name exists")
+)
 
 // RuntimeDir is where pam_systemd(8) puts what belongs to a user's sessions: no variable of the environment is believed, which sudo
 // and su pass on from another user.
 func RuntimeDir(uid int) string { return "/run/user/" + strconv.Itoa(uid) }
+
+// There tells whether the user has one.
+func There() bool { return unix.Access(RuntimeDir(os.Geteuid())+"/systemd/private", unix.F_OK) == nil }
 
 // Dial connects to the systemd of the caller: to its private socket, else over the session bus (where a container shows just that).
 func Dial() (*Manager, error) {
@@ -129,6 +137,9 @@ func (m *Manager) ask(c *call) (*answer, error) {
 		}
 		if a.reply != m.serial {
 			continue
+		}
+		if a.kind == failure && a.errorName == "org.freedesktop.systemd1.UnitExists" {
+			return nil, fmt.Errorf("systemd, %s: %w", c.member, ErrExists)
 		}
 		if a.kind == failure {
 			return nil, fmt.Errorf("systemd, %s: %s (%s)", c.member, hint.Clean(a.body.string()), hint.Clean(a.errorName))

@@ -77,6 +77,7 @@ type CreateFlags struct {
 	PID         string   `name:"pid" group:"Rights" placeholder:"MODE" help:"private, host or container:NAME: whose processes it sees."`
 	IPC         string   `name:"ipc" group:"Rights" placeholder:"MODE" help:"shareable, private (nobody joins it), none (no /dev/shm), host or container:NAME: whose shared memory it has."`
 	UTS         string   `name:"uts" group:"Rights" placeholder:"MODE" help:"private, host or container:NAME: whose host name it has."`
+	OOMScoreAdj string   `name:"oom-score-adj" group:"Rights" placeholder:"N" help:"The kernel's choice when the machine is out of memory: -1000 (never) to 1000."`
 	Init        bool     `group:"Rights" help:"Start a small init as PID 1, which reaps orphans and passes signals."`
 
 	HealthCmd           string `group:"Health" placeholder:"COMMAND" help:"Check that the container is well: a line for its shell, a JSON array of words, or none."`
@@ -88,11 +89,47 @@ type CreateFlags struct {
 	HealthOnFailure     string `group:"Health" placeholder:"ACTION" help:"When it is unhealthy: none, kill, restart or stop."`
 	NoHealthcheck       bool   `group:"Health" help:"No check, though the image has one."`
 
+	LimitFlags
+	PidsLimit    string   `group:"Limits" placeholder:"N" help:"Most processes and threads; -1: no limit. Where it has a cgroup 2048 without it."`
+	CgroupConf   []string `sep:"none" group:"Limits" placeholder:"FILE=VALUE" help:"A file of the cgroup: memory.high=1073741824."`
+	OOMKill      bool     `name:"oom-kill-disable" hidden:""`
+	Cgroupns     string   `group:"Limits" placeholder:"private|host" help:"host: show the host's tree of cgroups."`
+	CgroupParent string   `group:"Limits" placeholder:"PATH|NAME.slice" help:"Make the cgroup there."`
+	Cgroups      string   `group:"Limits" placeholder:"MODE" help:"enabled: have a cgroup even without limits; disabled: none; split: below the caller's own; no-conmon: as enabled."`
+	Limits       string   `group:"Limits" placeholder:"strict|best-effort" help:"When a limit can't be enforced: fail (strict, as without it), or warn and go on."`
+
 	Pull     string `group:"Image" placeholder:"WHEN" default:"missing" help:"always, newer, missing or never (${default})."`
 	Platform string `group:"Image" placeholder:"OS/ARCH[/VARIANT]" help:"Image of another platform."`
 	Quiet    bool   `short:"q" group:"Image" help:"No progress of a pull, no notes."`
 
 	Command []string `arg:"" optional:"" passthrough:"" name:"image [command…]" help:"Image, and the program with its arguments."`
+}
+
+// LimitFlags are the limits that rl update changes, too.
+type LimitFlags struct {
+	Memory            string   `short:"m" group:"Limits" placeholder:"SIZE" help:"Most memory: 512m, 2g."`
+	MemorySwap        string   `group:"Limits" placeholder:"SIZE" help:"Memory and swap together; -1: all swap that there is. Twice the memory without it."`
+	MemoryReservation string   `group:"Limits" placeholder:"SIZE" help:"Memory that is taken from it last."`
+	MemorySwappiness  string   `group:"Limits" placeholder:"N" hidden:""`
+	CPUs              string   `name:"cpus" group:"Limits" placeholder:"N" help:"Processor time: 0.5, 2."`
+	CPUShares         string   `short:"c" name:"cpu-shares" group:"Limits" placeholder:"N" help:"Its share where others want the processors, too (1024)."`
+	CPUPeriod         string   `name:"cpu-period" group:"Limits" placeholder:"MICROSECONDS" help:"The time that --cpu-quota is a part of (100000)."`
+	CPUQuota          string   `name:"cpu-quota" group:"Limits" placeholder:"MICROSECONDS" help:"Processor time in each period; -1: no limit."`
+	CpusetCPUs        string   `name:"cpuset-cpus" group:"Limits" placeholder:"LIST" help:"Processors that it may use: 0-2,4."`
+	CpusetMems        string   `name:"cpuset-mems" group:"Limits" placeholder:"LIST" help:"Memory nodes that it may use."`
+	BlkioWeight       string   `group:"Limits" placeholder:"N" help:"Its share of block devices, 10 to 1000."`
+	BlkioWeightDevice []string `sep:"none" group:"Limits" placeholder:"DEVICE:N" help:"The same of one device."`
+	DeviceReadBps     []string `sep:"none" name:"device-read-bps" group:"Limits" placeholder:"DEVICE:SIZE" help:"Bytes a second that it may read."`
+	DeviceWriteBps    []string `sep:"none" name:"device-write-bps" group:"Limits" placeholder:"DEVICE:SIZE" help:"Bytes a second that it may write."`
+	DeviceReadIops    []string `sep:"none" name:"device-read-iops" group:"Limits" placeholder:"DEVICE:N" help:"Reads a second."`
+	DeviceWriteIops   []string `sep:"none" name:"device-write-iops" group:"Limits" placeholder:"DEVICE:N" help:"Writes a second."`
+}
+
+func (f *LimitFlags) options() spec.LimitOptions {
+	return spec.LimitOptions{Memory: f.Memory, MemorySwap: f.MemorySwap, MemoryReservation: f.MemoryReservation, MemorySwappiness: f.MemorySwappiness,
+		CPUs: f.CPUs, CPUShares: f.CPUShares, CPUPeriod: f.CPUPeriod, CPUQuota: f.CPUQuota, CpusetCPUs: f.CpusetCPUs, CpusetMems: f.CpusetMems,
+		BlkioWeight: f.BlkioWeight, BlkioWeightDevice: f.BlkioWeightDevice, ReadBps: f.DeviceReadBps, WriteBps: f.DeviceWriteBps,
+		ReadIOps: f.DeviceReadIops, WriteIOps: f.DeviceWriteIops}
 }
 
 // Help is the text below the flags.
@@ -156,6 +193,10 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
 	}
+	if c.OOMKill {
+		return req, hint.Errorf("--oom-score-adj N makes the kernel choose others first", "%s: --oom-kill-disable: cgroup version 2 has no such switch", verb)
+	}
+	req.Cgroups, req.CgroupParent, req.Limits = c.Cgroups, c.CgroupParent, c.Limits
 	if c.Rootfs {
 		req.Image, req.Rootfs = "", words[0]
 	}
@@ -183,11 +224,14 @@ func unknownFlag(verb, word string) error {
 }
 
 func (c *CreateFlags) options(args []string) spec.Options {
+	limits := c.LimitFlags.options()
+	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
 	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
 		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
 		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,
+		Limits: limits, OOMScoreAdj: c.OOMScoreAdj, Cgroupns: c.Cgroupns,
 		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
 			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}
 }

@@ -215,8 +215,8 @@ func (v *verb) explain(err error) error {
 // notYet says of a flag of docker's or podman's what to do meanwhile.
 func notYet(flag string) string {
 	switch flag {
-	case "--memory", "-m", "--cpus", "--pids-limit", "--cpu-shares", "--memory-swap", "--cpuset-cpus":
-		return "nothing was started: a limit that can't be enforced is refused; systemd-run --user --scope -p MemoryMax=… rl run … sets it from outside, --ulimit sets those of a process"
+	case "--kernel-memory", "--cpu-rt-period", "--cpu-rt-runtime":
+		return "cgroup version 2 has no such limit"
 	case "--health-startup-cmd", "--health-startup-interval", "--health-startup-retries", "--health-startup-success", "--health-startup-timeout":
 		return "--health-start-period TIME gives it time to start, --health-start-interval checks it more often meanwhile"
 	case "--volume-driver":

@@ -1,0 +1,397 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/cgroup"
+	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/session"
+	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
+	"github.com/rl-containers/rl/systemd"
+)
+
+// What --cgroups takes, beside "": one is made where limits or the flag ask for it, or where it costs nothing.
+const (
+	cgroupsEnabled  = "enabled"
+	cgroupsDisabled = "disabled"
+	cgroupsSplit    = "split" // in that of the caller, which must be the caller's to divide
+)
+
+// defaultPids is the limit of processes of a container that has a cgroup, as podman's.
+const defaultPids = 2048
+
+// groupName is the name of the cgroup in a scope of its own.
+const groupName = "container"
+
+// checkGroup looks at what was typed of cgroups.
+func (r *run) checkGroup() error {
+	switch r.Cgroups {
+	case "", cgroupsEnabled, cgroupsSplit:
+	case "no-conmon": // limits are the container's alone, and never count what stays with it
+		r.Cgroups = cgroupsEnabled
+	case cgroupsDisabled:
+		if res, err := r.Options.Limits.Resources(); res != nil || err != nil || r.CgroupParent != "" {
+			return hint.Errorf("leave one of them out", "--cgroups=disabled: limits and --cgroup-parent need a cgroup")
+		}
+	default:
+		return hint.Errorf("enabled, disabled, no-conmon or split", "--cgroups %s: no such mode", r.Cgroups)
+	}
+	switch r.Limits {
+	case "", "strict", "best-effort":
+		return nil
+	}
+	return hint.Errorf("strict (an error, the default) or best-effort (a warning)", "--limits %s: not what becomes of a limit that can't be enforced", r.Limits)
+}
+
+// wantsGroup: a start without a cgroup is not what was asked for.
+func (r *Request) wantsGroup() bool {
+	res, err := r.Options.Limits.Resources()
+	return res != nil || err != nil || r.CgroupParent != "" || r.Cgroups != "" && r.Cgroups != cgroupsDisabled
+}
+
+// openGroup makes the container's cgroup, or leaves it at none. The ladder: a scope of the user's systemd, a directory of
+// cgroup v2 that the caller may write to, none.
+func (r *run) openGroup() (err error) {
+	if r.group != nil || r.Cgroups == cgroupsDisabled {
+		return nil
+	}
+	if !r.wantsGroup() && !r.scope {
+		r.group = r.freeGroup()
+		return nil
+	}
+	if r.old {
+		if l, err := storage.ReadLife(r.dir.Dir); err == nil {
+			dropGroup(l)
+		}
+	}
+	res := r.spec.Spec.Linux.Resources
+	r.group, err = r.place(res)
+	if err != nil && r.Limits == "best-effort" {
+		r.group, err = r.placeSome(res, err)
+	}
+	if err == nil && r.group == nil && r.Cgroups != "" {
+		err = hint.Errorf("without --cgroups it runs without one", "--cgroups=%s: no cgroup of version 2 can be made here (rl doctor)", r.Cgroups)
+	}
+	return err
+}
+
+// freeGroup is for a start that asks for nothing: below the caller's own cgroup, where that is the caller's and no systemd's.
+func (r *run) freeGroup() *cgroup.Group {
+	if mine := cgroup.Mine(); mine == "" || session.PlaceOf(mine).Kind != session.Free {
+		return nil
+	}
+	g, _ := cgroup.Open("rl-"+r.id, r.id, withPids(nil), r.sayNothing)
+	if g == nil {
+		g, _ = cgroup.Open("rl-"+r.id, r.id, nil, r.sayNothing)
+	}
+	return g
+}
+
+func (r *run) sayNothing(string) {}
+
+// place makes the cgroup with the limits, and with that of processes where it can be had.
+func (r *run) place(res *specs.LinuxResources) (*cgroup.Group, error) {
+	open, err := r.findPlace()
+	if err != nil {
+		return nil, err
+	}
+	if res == nil || res.Pids == nil {
+		if g, err := open(withPids(res), r.sayNothing); err == nil && g != nil {
+			return g, nil
+		}
+	}
+	return open(res, func(note string) { r.say("note: " + note) })
+}
+
+// withPids adds the default limit of processes.
+func withPids(res *specs.LinuxResources) *specs.LinuxResources {
+	all, limit := specs.LinuxResources{}, int64(defaultPids)
+	if res != nil {
+		all = *res
+	}
+	all.Pids = &specs.LinuxPids{Limit: &limit}
+	return &all
+}
+
+type opener func(*specs.LinuxResources, func(string)) (*cgroup.Group, error)
+
+// findPlace is where the cgroup can be.
+func (r *run) findPlace() (opener, error) {
+	below := func(path string) opener {
+		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
+			return cgroup.Open(path, r.id, res, say)
+		}
+	}
+	beside := func(name string) opener {
+		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
+			return cgroup.Split(name, res, say)
+		}
+	}
+	slice := ""
+	switch {
+	case r.Cgroups == cgroupsSplit:
+		return beside("rl-" + r.id), nil
+	case strings.HasSuffix(r.CgroupParent, ".slice") && !strings.Contains(r.CgroupParent, "/"):
+		slice = r.CgroupParent
+	case r.CgroupParent != "":
+		return below(r.CgroupParent + "/rl-" + r.id), nil
+	}
+	if strings.HasPrefix(cgroup.Own(), r.scopeName()) { // the life before this one was in it
+		return beside(groupName), nil
+	}
+	err := r.enterScope(slice)
+	switch {
+	case err == nil:
+		return beside(groupName), nil
+	case slice != "" || r.scope:
+		return nil, hint.With(fmt.Errorf("ask systemd for a scope: %w", err), "loginctl enable-linger starts your own systemd, also without a login")
+	}
+	return r.directory(err, below, beside), nil
+}
+
+// directory is the rung below systemd: a cgroup of the caller's, then the caller's own one divided, as the root that a container or a CI
+// job sees wants it.
+func (r *run) directory(refused error, below, beside func(string) opener) opener {
+	return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
+		g, err := below("rl-"+r.id)(res, say)
+		if err == nil {
+			return g, nil
+		}
+		if session.Here().Place().Kind == session.Free {
+			if g, err := beside("rl-"+r.id)(res, say); err == nil && g != nil {
+				return g, nil
+			}
+		}
+		if !errors.Is(refused, systemd.ErrNone) {
+			return nil, fmt.Errorf("%w; a scope of systemd's: %w", err, refused)
+		}
+		return nil, err
+	}
+}
+
+// scopeName is that of a scope, without what makes it another's and without its ending.
+func (r *run) scopeName() string { return "rl-" + r.id }
+
+// enterScope moves this rl, which stays with the container, into a scope of its own. The container is cloned into a cgroup beside.
+func (r *run) enterScope(slice string) error {
+	m, err := systemd.Dial()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	s := systemd.Scope{Name: r.scopeName() + ".scope", Description: "container " + r.Name, Slice: slice, Pid: os.Getpid()}
+	for n := 1; n < 10; n++ {
+		if err = m.Start(s); !errors.Is(err, systemd.ErrExists) {
+			return err
+		}
+		// systemd has not seen yet that the last life's is empty.
+		s.Name = r.scopeName() + "-" + strconv.Itoa(n) + ".scope"
+	}
+	return err
+}
+
+// placeSome is place for --limits=best-effort, after it failed: with those limits that hold.
+func (r *run) placeSome(res *specs.LinuxResources, why error) (*cgroup.Group, error) {
+	r.say("warning: " + why.Error())
+	var some specs.LinuxResources
+	for _, part := range limitParts() {
+		one := specs.LinuxResources{}
+		if !part.copy(&one, res) {
+			continue
+		}
+		g, err := r.place(&one)
+		if err != nil || g == nil {
+			r.say("warning: it runs without its limit of " + part.name)
+			continue
+		}
+		g.Remove()
+		g.Close()
+		part.copy(&some, res)
+	}
+	g, err := r.place(&some)
+	if err != nil {
+		r.say("warning: " + err.Error())
+	}
+	return g, nil
+}
+
+type limitPart struct {
+	name string
+	copy func(to, from *specs.LinuxResources) (there bool)
+}
+
+// limitParts are the limits that one controller keeps.
+func limitParts() []limitPart {
+	return []limitPart{
+		{"memory", func(to, from *specs.LinuxResources) bool { to.Memory = from.Memory; return from.Memory != nil }},
+		{"processor time", func(to, from *specs.LinuxResources) bool {
+			if from.CPU == nil || from.CPU.Shares == nil && from.CPU.Quota == nil && from.CPU.Period == nil {
+				return false
+			}
+			to.CPU = mergeCPU(to.CPU, specs.LinuxCPU{Shares: from.CPU.Shares, Quota: from.CPU.Quota, Period: from.CPU.Period})
+			return true
+		}},
+		{"processors", func(to, from *specs.LinuxResources) bool {
+			if from.CPU == nil || from.CPU.Cpus == "" && from.CPU.Mems == "" {
+				return false
+			}
+			to.CPU = mergeCPU(to.CPU, specs.LinuxCPU{Cpus: from.CPU.Cpus, Mems: from.CPU.Mems})
+			return true
+		}},
+		{"processes", func(to, from *specs.LinuxResources) bool { to.Pids = from.Pids; return from.Pids != nil }},
+		{"block devices", func(to, from *specs.LinuxResources) bool { to.BlockIO = from.BlockIO; return from.BlockIO != nil }},
+		{"--cgroup-conf", func(to, from *specs.LinuxResources) bool { to.Unified = from.Unified; return from.Unified != nil }},
+	}
+}
+
+func mergeCPU(have *specs.LinuxCPU, more specs.LinuxCPU) *specs.LinuxCPU {
+	if have != nil {
+		more.Shares, more.Quota, more.Period = have.Shares, have.Quota, have.Period
+	}
+	return &more
+}
+
+// cloneInto is the descriptor for clone(2), nil without a cgroup.
+func (r *run) cloneInto() (*os.File, error) {
+	fd, err := r.group.Fd()
+	if err != nil || fd < 0 {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "cgroup"), nil
+}
+
+// outOfMemory tells what the kernel killed in the container because its memory limit was reached; "" for nothing. code is its exit code.
+func outOfMemory(g *cgroup.Group, code int) string {
+	if g.OOMKills() == 0 {
+		return ""
+	}
+	limit := ""
+	if n := g.MemoryLimit(); n > 0 {
+		limit = " (limit " + binarySize(n) + ")"
+	}
+	if code == 137 {
+		return "killed: out of memory" + limit
+	}
+	return "a process of it was killed: out of memory" + limit
+}
+
+// binarySize is a size in the greatest unit that it is a whole number of.
+func binarySize(n uint64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	at := 0
+	for n >= 1024 && n%1024 == 0 && at < len(units)-1 {
+		n /= 1024
+		at++
+	}
+	return strconv.FormatUint(n, 10) + " " + units[at]
+}
+
+// endGroup reads what the cgroup tells of the end, and takes it away.
+func (r *run) endGroup(code int) {
+	if r.group == nil {
+		return
+	}
+	if why := outOfMemory(r.group, code); why != "" {
+		r.life.OOMKilled = true
+		if r.life.Error = why; r.proc != nil {
+			r.say(why)
+		}
+	}
+	r.group.Remove()
+	r.group.Close()
+	r.group, r.life.Cgroup = nil, ""
+}
+
+// countGroup is endGroup of a life that only its record tells of.
+func countGroup(l *storage.Life) {
+	g := cgroup.Reopen(l.Cgroup)
+	if why := outOfMemory(g, l.ExitCode); why != "" {
+		l.OOMKilled, l.Error = true, why
+	}
+	g.Remove()
+	g.Close()
+	l.Cgroup = ""
+}
+
+// scoreOOM sets rl's own score, which the child inherits, until the result is called. Only a privileged process may go below what
+// its ancestors got from one (proc(5), oom_score_adj).
+func (r *run) scoreOOM() (restore func(), err error) {
+	want := r.spec.Spec.Process.OOMScoreAdj
+	if want == nil {
+		return func() {}, nil
+	}
+	const file = "/proc/self/oom_score_adj"
+	before, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, []byte(strconv.Itoa(*want)), 0)
+	}
+	if err != nil {
+		return nil, hint.Errorf("yours can't be lower than what you have: cat /proc/self/oom_score_adj", "--oom-score-adj %d: %w", *want, err)
+	}
+	return func() { os.WriteFile(file, before, 0) }, nil
+}
+
+// starved explains a start that failed by the container's own limits.
+func (r *run) starved(err error) error {
+	switch why := outOfMemory(r.group, 137); {
+	case err == nil:
+	case why != "":
+		return hint.Errorf("a greater --memory", "start container: %s", why)
+	case errors.Is(err, unix.EAGAIN) && r.group != nil:
+		return hint.With(err, "a greater --pids-limit")
+	}
+	return err
+}
+
+// dropGroup takes away the cgroup of a life that is over. Cgroups don't outlast their boot.
+func dropGroup(l *storage.Life) {
+	if l.Cgroup == "" || l.BootID != sys.BootID() {
+		return
+	}
+	g := cgroup.Reopen(l.Cgroup)
+	g.Remove()
+	g.Close()
+}
+
+// joinGroup is where a further process of the container is cloned into. A caller in a login session may not put a process anywhere in
+// the cgroups of the user's systemd: it goes there first.
+func joinGroup(s *storage.State) (*os.File, error) {
+	g := cgroup.Reopen(s.Cgroup)
+	defer g.Close()
+	if !g.Reachable() {
+		if err := enterManager(s); err != nil {
+			return nil, err
+		}
+	}
+	inner, err := g.ForExec(s.Pid)
+	if err != nil {
+		return nil, err
+	}
+	defer inner.Close()
+	fd, err := inner.Fd()
+	if err != nil || fd < 0 {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "cgroup"), nil
+}
+
+func enterManager(s *storage.State) error {
+	m, err := systemd.Dial()
+	if err == nil {
+		defer m.Close()
+		name := fmt.Sprintf("rl-exec-%.12s-%d.scope", s.ID, os.Getpid())
+		err = m.Start(systemd.Scope{Name: name, Description: "rl exec in container " + s.Name, Pid: os.Getpid()})
+	}
+	if err != nil {
+		return hint.With(fmt.Errorf("enter the cgroup of container %s, which your login session is outside of: %w", s.Name, err), "systemd-run --user --scope rl exec …")
+	}
+	return nil
+}

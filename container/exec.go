@@ -138,7 +138,8 @@ func (r *run) openExec(req *ExecRequest) (err error) {
 	if err != nil {
 		return err
 	}
-	r.io, r.front.Detach, r.front.Say = r.front, r.detach, r.say
+	r.io = r.front
+	r.tellKeys("this process ends with rl exec; rl exec -d runs one that goes on")
 	return nil
 }
 

@@ -117,9 +117,9 @@ func startAttached(dir *storage.Container, rec *storage.Record, leader string, t
 	return follow(stdio.NewClient(ours, wants, tty, keys), rec.ID, proxy)
 }
 
-// runAgain is `rl run` in the foreground with a restart policy: a monitor stays with the container, for the lives that follow the
-// first, which the caller sees.
-func runAgain(req Request) error {
+// runMonitored is `rl run` in the foreground with a restart policy, or with keys that leave: a monitor stays with the container, for
+// the lives that follow the first, which the caller sees, and for the time when nobody looks.
+func runMonitored(req Request) error {
 	life, err := lifetimeOf(req.Lifetime, &req)
 	if err != nil {
 		return err

@@ -47,7 +47,9 @@ type Request struct {
 	AddHosts              []string
 	DetachKeys            string
 	SigProxy              bool
-	Quiet                 bool
+	// Leave: the keys leave the container running, so that it needs a monitor from the start.
+	Leave bool `json:"-"`
+	Quiet bool
 	// StorageDriver is "" (native overlay, else fuse-overlayfs), "overlay" or "fuse-overlayfs".
 	StorageDriver string
 	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
@@ -135,8 +137,8 @@ type streams interface {
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
 func Run(req Request) error {
-	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" || req.Options.Health.OnFailure == "restart" {
-		return runAgain(req)
+	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" || req.Options.Health.OnFailure == "restart" || req.Leave {
+		return runMonitored(req)
 	}
 	// The kernel kills the container when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
@@ -182,7 +184,7 @@ func (r *run) openFront() (err error) {
 	if r.front, err = stdio.Open(r.Options.Interactive, r.Options.TTY, r.log); err != nil {
 		return err
 	}
-	r.front.Detach, r.front.Say = r.detach, r.say
+	r.tellKeys("this container ends with rl; with rl run -it --detach-keys ctrl-p,ctrl-q it can be left")
 	r.io = r.front
 	return nil
 }
@@ -417,6 +419,11 @@ func (r *run) watchNetwork(net *slirp.Helper) {
 	if err := <-net.Done(); err != nil {
 		r.say("warning: the network of the container is gone: " + err.Error())
 	}
+}
+
+// tellKeys lets the detach keys say why they don't detach.
+func (r *run) tellKeys(why string) {
+	r.front.Detach, r.front.Typed = r.detach, func() { r.say("note: " + why) }
 }
 
 // say prints one line for the user, in a form that a raw terminal shows well.

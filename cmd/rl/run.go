@@ -14,9 +14,9 @@ import (
 
 // RunCmd is `rl run`: docker's and podman's flags, with their meaning.
 type RunCmd struct {
-	Detach     bool   `short:"d" help:"Run it in the background and print its id."`
-	SigProxy   bool   `default:"true" negatable:"" help:"Pass signals to the program (default)."`
-	DetachKeys string `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
+	Detach     bool    `short:"d" help:"Run it in the background and print its id."`
+	SigProxy   bool    `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	DetachKeys *string `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
 	CreateFlags
 }
 
@@ -145,7 +145,10 @@ func (c *RunCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	req.DetachKeys, req.SigProxy = c.DetachKeys, c.SigProxy
+	req.DetachKeys, req.SigProxy = "ctrl-p,ctrl-q", c.SigProxy
+	if c.DetachKeys != nil {
+		req.DetachKeys, req.Leave = *c.DetachKeys, *c.DetachKeys != "" && c.Interactive && c.TTY
+	}
 	switch {
 	case c.Detach:
 		id, err := container.RunDetached(req)
@@ -153,7 +156,7 @@ func (c *RunCmd) Run() error {
 			fmt.Println(id)
 		}
 		return err
-	case c.Lifetime != "" && c.Restart == "no":
+	case c.Lifetime != "" && c.Restart == "no" && !req.Leave:
 		return hint.Errorf("rl run -d, or leave it out", "run: --lifetime is of detached containers; this one ends with rl")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
 		return hint.Errorf("leave -t out: rl run -i …", "run: -t gives the program a terminal, but stdin is none")

@@ -94,7 +94,11 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
 	}
 	defer first.Close()
-	if config.Join, err = userns.OfProcess(s.Pid); err != nil {
+	config.Join, err = userns.OfProcess(s.Pid)
+	if first.Ended(0) { // its number may be another's by now
+		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
+	}
+	if err != nil {
 		return err
 	}
 	if s.Cgroup != "" {
@@ -137,7 +141,8 @@ func (r *run) openExec(req *ExecRequest) (err error) {
 	if err != nil {
 		return err
 	}
-	r.io, r.front.Detach, r.front.Say = r.front, r.detach, r.say
+	r.io = r.front
+	r.tellKeys("this process ends with rl exec; rl exec -d runs one that goes on")
 	return nil
 }
 

@@ -105,12 +105,16 @@ type InspectedConfig struct {
 	Labels      map[string]string
 	StopSignal  string
 	StopTimeout int
-	Umask       string `json:",omitempty"`
+	// Timeout is that of --timeout, 0 for none.
+	Timeout int
+	Umask   string `json:",omitempty"`
 	// Healthcheck is its health check; the times are in nanoseconds.
 	Healthcheck                *spec.Health `json:",omitempty"`
 	HealthcheckOnFailureAction string       `json:",omitempty"`
 	// CreateCommand is what was typed.
 	CreateCommand []string `json:",omitempty"`
+	// Annotations are those of --annotation: podman's place for them. Docker's is HostConfig.
+	Annotations map[string]string `json:",omitempty"`
 }
 
 // HostConfig is how it is tied to the host, as it was asked for.
@@ -157,6 +161,7 @@ type HostConfig struct {
 	CpusetMems        string
 	PidsLimit         int64
 	BlkioWeight       uint16
+	Annotations       map[string]string
 }
 
 // PortBinding is a place on the host. HostIp "" is every address, HostPort "" one that the kernel chooses.
@@ -271,7 +276,8 @@ func propagation(m specs.Mount) string {
 func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	p, o := c.Spec.Spec.Process, &c.Request.Options
 	i := InspectedConfig{Hostname: c.Spec.Spec.Hostname, Domainname: c.Spec.Spec.Domainname, User: c.Spec.User, Tty: o.TTY, OpenStdin: o.Interactive,
-		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, CreateCommand: createCommand(c)}
+		Env: p.Env, Entrypoint: []string{}, Cmd: p.Args, Image: s.Image, WorkingDir: p.Cwd, Labels: map[string]string{}, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Timeout: c.Request.Timeout,
+		Annotations: c.Spec.Spec.Annotations, CreateCommand: createCommand(c)}
 	if i.Healthcheck = c.Spec.Health; i.Healthcheck != nil {
 		i.HealthcheckOnFailureAction = cmp.Or(c.Spec.HealthOnFailure, "none")
 	}
@@ -308,10 +314,11 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		Binds: list(o.Volumes), NetworkMode: NetworkMode(s), PortBindings: bindings(published(r.Ports)), RestartPolicy: RestartPolicy{kind, times},
 		AutoRemove: s.Remove, VolumesFrom: list(r.VolumesFrom), CapAdd: list(o.CapAdd), CapDrop: list(o.CapDrop), Dns: list(r.DNS),
 		DnsOptions: list(r.DNSOptions), DnsSearch: list(r.DNSSearch), ExtraHosts: list(r.AddHosts), GroupAdd: list(o.GroupAdd),
-		IpcMode: private(o.IPC), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
+		IpcMode: cmp.Or(o.IPC, "shareable"), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
 		ReadonlyRootfs: o.ReadOnly, SecurityOpt: list(o.SecurityOpt), Tmpfs: pairs(o.Tmpfs, ":"), Init: o.Init, Sysctls: pairs(o.Sysctls, "="),
 		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices), Cgroups: cmp.Or(r.Cgroups, "default"),
 		CgroupMode: private(o.Cgroupns), CgroupParent: r.CgroupParent,
+		Annotations: pairs(o.Annotations, "="),
 	}
 	if n := c.Spec.Spec.Process.OOMScoreAdj; n != nil {
 		h.OomScoreAdj = *n

@@ -74,6 +74,10 @@ func commands() []verb {
 
 // dispatch runs the verb, with its own flags read only: a tree of all verbs would cost each start a millisecond.
 func dispatch(args []string) error {
+	args, err := globalFlags(args)
+	if err != nil {
+		return err
+	}
 	if len(args) == 0 {
 		overview(os.Stderr)
 		return &hint.Exit{Code: 125}
@@ -106,7 +110,7 @@ func (v *verb) run(args []string) error {
 		return g.enter(v, args)
 	}
 	if readPlain(c, args) {
-		return c.Run()
+		return v.do(c)
 	}
 	c = v.command()
 	parser, err := v.parser(c)
@@ -116,11 +120,16 @@ func (v *verb) run(args []string) error {
 	if _, err := parser.Parse(longForms(args, parser.Model.Flags)); err != nil {
 		return v.explain(err)
 	}
+	return v.do(c)
+}
+
+func (v *verb) do(c command) error {
+	hint.Logf(hint.LevelDebug, "rl %s, process %d of user %d: %s", container.Version, os.Getpid(), os.Geteuid(), v.name)
 	return c.Run()
 }
 
 func (v *verb) parser(c command) (*kong.Kong, error) {
-	options := []kong.Option{kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
+	options := []kong.Option{kong.Embed(new(anywhere)), kong.Name("rl " + v.name), kong.Description(v.help + "."), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100})}
 	if isContainer(c) {
 		// -h is docker's short form of --hostname there.
 		options = append(options, kong.NoDefaultHelp(), kong.Embed(&struct {
@@ -162,7 +171,8 @@ func longForms(args []string, flags []*kong.Flag) []string {
 		switch {
 		case value && i+1 < len(args) && negative(args[i+1]):
 			i++
-			out = append(out, joined(&out, word, short)+"="+args[i])
+			form := joined(&out, word, short)
+			out = append(out, form+"="+args[i])
 		case value && i+1 < len(args):
 			i++
 			out = append(out, word, args[i])
@@ -174,7 +184,9 @@ func longForms(args []string, flags []*kong.Flag) []string {
 }
 
 // negative is a value that kong would take for a flag: --pids-limit -1.
-func negative(word string) bool { return len(word) > 1 && word[0] == '-' && word[1] >= '0' && word[1] <= '9' }
+func negative(word string) bool {
+	return len(word) > 1 && word[0] == '-' && word[1] >= '0' && word[1] <= '9'
+}
 
 // joined is the form of a flag that takes =VALUE; the letters before it in -abc are put out.
 func joined(out *[]string, word string, short map[rune]*kong.Flag) string {

@@ -68,8 +68,9 @@ func list(b *strings.Builder, group string, verbs []verb) {
 // mainPage is rl(1).
 func mainPage(p *prose) string {
 	var b strings.Builder
-	b.WriteString(head("rl", "run containers without root") + ".B rl\n.I COMMAND\n[flags]\n")
+	b.WriteString(head("rl", "run containers without root") + ".B rl\n[\\fB\\-\\-log\\-level\\fR \\fILEVEL\\fR|\\fB\\-D\\fR]\n.I COMMAND\n[flags]\n")
 	describe(&b, p)
+	b.WriteString(".SH OPTIONS\n.TP\n\\fB\\-\\-log\\-level\\fR \\fILEVEL\\fR\n" + roff(levelHelp) + "\n.TP\n\\fB\\-D\\fR, \\fB\\-\\-debug\\fR\nThe same as \\-\\-log\\-level debug.\n")
 	b.WriteString(".SH COMMANDS\n")
 	list(&b, "", commands())
 	b.WriteString(".SH EXIT STATUS\nThat of the program, 128+n when signal n ended it; 125 when rl failed, 126 when the program can't be executed, 127 when it was not found.\n")

@@ -13,7 +13,8 @@ import (
 type InspectCmd struct {
 	Format string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
 	Type   string   `placeholder:"TYPE" help:"container, image or volume; without it, or with all, in this order."`
-	Names  []string `arg:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
+	Latest bool     `short:"l" help:"The container that was made last."`
+	Names  []string `arg:"" optional:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
 }
 
 // Run shows all about those that are there, and fails for the others.
@@ -22,6 +23,18 @@ func (c *InspectCmd) Run() error {
 	case "", "all", "container", "image", "volume":
 	default:
 		return hint.Errorf("container, image, volume or all", "inspect: --type %s: unknown", c.Type)
+	}
+	switch {
+	case c.Latest && (len(c.Names) > 0 || c.Type != "" && c.Type != "container"):
+		return hint.Errorf("rl inspect --latest", "inspect: --latest is a container, and something else is named")
+	case c.Latest:
+		last, err := container.Latest()
+		if err != nil {
+			return fmt.Errorf("inspect: %w", err)
+		}
+		c.Names = []string{last.ID}
+	case len(c.Names) == 0:
+		return hint.Errorf("rl inspect NAME…", "inspect: nothing is named")
 	}
 	i := inspection{kind: c.Type, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
 	for _, look := range []func() error{i.containers, i.images, i.volumes} {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -118,6 +120,14 @@ func TestRoot(t *testing.T) {
 		t.Skip("not root")
 	}
 	runScripts(t, "root")
+}
+
+// TestUnified is run in a cgroup of version 2 that was delegated to the user.
+func TestUnified(t *testing.T) {
+	if unix.Access("/sys/fs/cgroup/cgroup.procs", unix.F_OK) != nil {
+		t.Skip("no cgroup of version 2 alone: run it by hack/test, in hack/unified-view")
+	}
+	runScripts(t, "unified")
 }
 
 func runScripts(t *testing.T, dir string) {

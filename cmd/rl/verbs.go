@@ -136,8 +136,8 @@ func isContainer(c command) bool {
 	return false
 }
 
-// longForms writes -w=/tmp and -i=false as --workdir=/tmp and --interactive=false: docker and podman read them so, kong
-// doesn't. From the first word on that is neither flag nor value all is left as it is.
+// longForms writes -w=/tmp and -i=false as --workdir=/tmp and --interactive=false, and -t -1 as -t-1: docker and podman read them so,
+// kong doesn't. From the first word on that is neither flag nor value all is left as it is.
 func longForms(args []string, flags []*kong.Flag) []string {
 	long, short := map[string]*kong.Flag{}, map[rune]*kong.Flag{}
 	for _, f := range flags {
@@ -156,13 +156,26 @@ func longForms(args []string, flags []*kong.Flag) []string {
 		if name == word {
 			word, value = longForm(&out, word, short)
 		}
-		out = append(out, word)
 		if value && i+1 < len(args) {
 			i++
-			out = append(out, args[i])
+			switch {
+			case !isNegative(args[i]):
+				out = append(out, word)
+				word = args[i]
+			case name != args[i-1]:
+				word += "=" + args[i]
+			default:
+				word += args[i]
+			}
 		}
+		out = append(out, word)
 	}
 	return out
+}
+
+// isNegative: a number below zero, as in --time -1, or a span, which kong takes for a flag.
+func isNegative(word string) bool {
+	return len(word) > 1 && word[0] == '-' && word[1] >= '0' && word[1] <= '9'
 }
 
 // longForm takes -abc apart where a letter of it has =VALUE, and tells whether the value is the next word.

@@ -31,7 +31,9 @@ func refine(s *storage.State) {
 
 func frozen(s *storage.State) bool {
 	if s.Cgroup != "" {
-		return cgroup.Reopen(s.Cgroup).Frozen()
+		g := cgroup.Reopen(s.Cgroup)
+		defer g.Close()
+		return g.Frozen()
 	}
 	return sys.Stopped(s.Pid)
 }

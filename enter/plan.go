@@ -155,6 +155,9 @@ type Mount struct {
 	Volume *Volume
 	// IfDir leaves the mount out when the image has no directory for it.
 	IfDir bool
+	// Namespace is the descriptor of the mount namespace that Source is in: that of another container of this user namespace. 0 is
+	// the caller's.
+	Namespace int
 	// Optional is the reason why the start goes on without this mount when the kernel refuses it.
 	Optional string
 }

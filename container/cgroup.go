@@ -345,10 +345,24 @@ func (r *run) starved(err error) error {
 	case err == nil:
 	case why != "":
 		return hint.Errorf("a greater --memory", "start container: %s", why)
-	case errors.Is(err, unix.EAGAIN) && r.group != nil:
-		return hint.With(err, "a greater --pids-limit")
+	case r.group.ForksRefused() > 0, errors.Is(err, unix.EAGAIN) && r.group != nil:
+		return hint.Errorf("a greater --pids-limit: the start itself takes about ten, for a moment", "start container: its limit of processes is reached (%w)", err)
 	}
 	return err
+}
+
+// killedInside tells of a process of rl exec that the kernel killed because the container had no memory left; kills is how many
+// it had killed before.
+func killedInside(s *storage.State, kills uint64, code int) string {
+	if s.Cgroup == "" || code != 137 {
+		return ""
+	}
+	g := cgroup.Reopen(s.Cgroup)
+	defer g.Close()
+	if g.OOMKills() == kills {
+		return ""
+	}
+	return outOfMemory(g, code)
 }
 
 // dropGroup takes away the cgroup of a life that is over. Cgroups don't outlast their boot.
@@ -363,9 +377,10 @@ func dropGroup(l *storage.Life) {
 
 // joinGroup is where a further process of the container is cloned into. A caller in a login session may not put a process anywhere in
 // the cgroups of the user's systemd: it goes there first.
-func joinGroup(s *storage.State) (*os.File, error) {
+func (r *run) joinGroup(s *storage.State) (*os.File, error) {
 	g := cgroup.Reopen(s.Cgroup)
 	defer g.Close()
+	r.killsBefore = g.OOMKills()
 	if !g.Reachable() {
 		if err := enterManager(s); err != nil {
 			return nil, err

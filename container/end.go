@@ -36,6 +36,7 @@ func (r *run) cleanUp(code int, err error) {
 		code = exitCodeOf(err)
 	}
 	r.endGroup(code)
+	step("container %s: all that served it has ended, its exit code is %d", r.Name, code)
 	if r.Remove || r.proc == nil && !r.old {
 		r.tellEnd(code, true)
 		r.discard()

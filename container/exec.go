@@ -53,6 +53,9 @@ func Exec(req ExecRequest) error {
 	code, err := r.stayExec()
 	r.front.Restore()
 	<-told
+	if why := killedInside(s, r.killsBefore, code); why != "" {
+		r.say(why)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,11 +94,15 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
 	}
 	defer first.Close()
-	if config.Join, err = userns.OfProcess(s.Pid); err != nil {
+	config.Join, err = userns.OfProcess(s.Pid)
+	if first.Ended(0) { // its number may be another's by now
+		return mustRun(&storage.State{Record: s.Record, Status: storage.Exited}, "exec in")
+	}
+	if err != nil {
 		return err
 	}
 	if s.Cgroup != "" {
-		if config.Cgroup, err = joinGroup(s); err != nil {
+		if config.Cgroup, err = r.joinGroup(s); err != nil {
 			return err
 		}
 	}
@@ -134,7 +141,8 @@ func (r *run) openExec(req *ExecRequest) (err error) {
 	if err != nil {
 		return err
 	}
-	r.io, r.front.Detach, r.front.Say = r.front, r.detach, r.say
+	r.io = r.front
+	r.tellKeys("this process ends with rl exec; rl exec -d runs one that goes on")
 	return nil
 }
 

@@ -23,7 +23,7 @@ import (
 // Create makes a container that Start starts. The result is its id.
 func Create(req Request) (id string, err error) {
 	req.Detached = true
-	r := &run{Request: req}
+	r := &run{Request: req, later: true}
 	if err := r.create(); err != nil {
 		return "", err
 	}
@@ -117,9 +117,9 @@ func startAttached(dir *storage.Container, rec *storage.Record, leader string, t
 	return follow(stdio.NewClient(ours, wants, tty, keys), rec.ID, proxy)
 }
 
-// runAgain is `rl run` in the foreground with a restart policy: a monitor stays with the container, for the lives that follow the
-// first, which the caller sees.
-func runAgain(req Request) error {
+// runMonitored is `rl run` in the foreground with a restart policy, or with keys that leave: a monitor stays with the container, for
+// the lives that follow the first, which the caller sees, and for the time when nobody looks.
+func runMonitored(req Request) error {
 	life, err := lifetimeOf(req.Lifetime, &req)
 	if err != nil {
 		return err
@@ -194,7 +194,7 @@ func end(s *storage.State, sig syscall.Signal, seconds int) error {
 	if p.Ended(milliseconds) {
 		return nil
 	}
-	if seconds > 0 {
+	if seconds > 0 && hint.Tells(hint.LevelWarn) {
 		fmt.Fprintf(os.Stderr, "rl: note: container %s did not end by %s within %d seconds: it is killed\n", s.Name, unix.SignalName(sig), seconds)
 	}
 	if err := p.Kill(); err != nil {

@@ -86,7 +86,7 @@ func (l lifetime) start(dir *storage.Container) error {
 
 // tell prints the note, once a boot: who leaves it so has been told.
 func (l lifetime) tell(store *storage.Store) {
-	if l.note == "" {
+	if l.note == "" || !hint.Tells(hint.LevelWarn) {
 		return
 	}
 	path, boot := filepath.Join(store.DataDir, "told-of-logout"), sys.BootID()

@@ -126,6 +126,7 @@ func Monitor() int {
 	// the end down.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	to := os.NewFile(reportFd, "report")
+	step("monitor: process %d", os.Getpid())
 	term := notify([]os.Signal{syscall.SIGTERM})
 	s, err := adopt(dir)
 	if err == nil {
@@ -214,7 +215,7 @@ func (s *starter) goOn(term <-chan os.Signal) {
 	h.In, h.Out, h.Err, h.Listener = sys.Keep(s.ends.In), sys.Keep(s.ends.Out), sys.Keep(s.ends.Err), sys.Keep(h.Socket)
 	h.Net = s.net.HandOver(s.dir.Dir)
 	h.tellHealth(s.spec)
-	h.Log, h.Who = s.Log, s.who()
+	h.Log, h.Who, h.Timeout = s.Log, s.who(), s.Timeout
 	if s.fuse != nil {
 		h.Fuse = s.fuse.Pid
 	}

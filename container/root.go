@@ -91,6 +91,7 @@ func serveFuse(dev *os.File, r *run) (*userns.Process, error) {
 	if ids.Rung == idmap.Single {
 		options += ",squash_to_root"
 	}
+	step("execute %s -f -o %s", exe, options)
 	tool := &enter.Plan{Tool: []string{exe, "-f", "-o", options, "/dev/fd/3"}, Process: enter.Process{Env: []string{"PATH=/usr/bin:/bin"}}}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -183,6 +184,7 @@ func imageToolWith(store *storage.Store, verb string, args any, stdin, stdout *o
 		return err
 	}
 	defer request.Close()
+	step("execute %s %s, as root of a user namespace", exe, verb)
 	tool := &enter.Plan{Tool: []string{exe, verb}, Process: enter.Process{Env: toolEnv()}}
 	// rl-image hears the terminal's Ctrl-C itself and ends in order; rl waits for that.
 	signal.Ignore(syscall.SIGINT, syscall.SIGQUIT)

@@ -26,6 +26,7 @@ import (
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/stdio"
 	"github.com/rl-containers/rl/storage"
+	"github.com/rl-containers/rl/sys"
 	"github.com/rl-containers/rl/userns"
 )
 
@@ -46,7 +47,9 @@ type Request struct {
 	AddHosts              []string
 	DetachKeys            string
 	SigProxy              bool
-	Quiet                 bool
+	// Leave: the keys leave the container running, so that it needs a monitor from the start.
+	Leave bool `json:"-"`
+	Quiet bool
 	// StorageDriver is "" (native overlay, else fuse-overlayfs), "overlay" or "fuse-overlayfs".
 	StorageDriver string
 	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
@@ -55,6 +58,8 @@ type Request struct {
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
 	StopTimeout int
+	// Timeout is how many seconds it may run; 0: without end.
+	Timeout int `json:",omitempty"`
 	// Log is how its output is kept.
 	Log logs.Config `json:",omitzero"`
 	// Replace removes a container that has the name already.
@@ -91,6 +96,8 @@ type run struct {
 	id      string
 	// unnamed: the name is rl's choice.
 	unnamed bool
+	// later: another command starts it.
+	later bool
 	// old: the container was there before this start, whose failure doesn't take it away.
 	old  bool
 	dir  *storage.Container
@@ -104,10 +111,12 @@ type run struct {
 	detach []byte
 	proc   *userns.Process
 	// group is its cgroup, nil for none. scope: it wants one of systemd's, whatever its limits.
-	group *cgroup.Group
-	scope bool
-	net   *slirp.Helper
-	fuse  *userns.Process
+	// killsBefore are those that the kernel killed for want of memory before an exec.
+	group       *cgroup.Group
+	scope       bool
+	killsBefore uint64
+	net         *slirp.Helper
+	fuse        *userns.Process
 	// fuseWords is what fuse-overlayfs wrote to its standard error.
 	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
@@ -130,8 +139,8 @@ type streams interface {
 
 // Run starts a container and stays with it. The result is a *hint.Exit with the program's own exit code, or what failed.
 func Run(req Request) error {
-	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" || req.Options.Health.OnFailure == "restart" {
-		return runAgain(req)
+	if kind, _, _ := restartPolicy(req.Restart); kind != "" && kind != "no" || req.Options.Health.OnFailure == "restart" || req.Leave {
+		return runMonitored(req)
 	}
 	// The kernel kills the container when the thread that made it ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
@@ -177,7 +186,7 @@ func (r *run) openFront() (err error) {
 	if r.front, err = stdio.Open(r.Options.Interactive, r.Options.TTY, r.log); err != nil {
 		return err
 	}
-	r.front.Detach, r.front.Say = r.detach, r.say
+	r.tellKeys("this container ends with rl; with rl run -it --detach-keys ctrl-p,ctrl-q it can be left")
 	r.io = r.front
 	return nil
 }
@@ -200,6 +209,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if err := checkLifetime(r.Lifetime); err != nil {
+		return err
+	}
+	if err := checkTimeout(r.Timeout); err != nil {
 		return err
 	}
 	if err := r.checkGroup(); err != nil {
@@ -234,6 +246,7 @@ func (r *run) surroundings() (err error) {
 	}
 	r.Options.HostNetwork = r.mode.Kind == slirp.Host
 	r.ids, err = idmap.Mine(r.Options.Userns)
+	r.tellSurroundings()
 	return err
 }
 
@@ -316,6 +329,7 @@ func (r *run) makeDirs() (err error) {
 	if err := r.claimDir(); err != nil {
 		return err
 	}
+	step("container %s: made in %s", r.Name, r.dir.Dir)
 	if r.kept() || r.spec.Health != nil { // the first check comes at once
 		if err := r.writeConfig(); err != nil {
 			return err
@@ -387,11 +401,16 @@ func (r *run) stay() (int, error) {
 	if r.net != nil {
 		go r.watchNetwork(r.net)
 	}
+	limit := limitTime(r.Timeout, r.proc.Kill)
 	status, err := r.proc.Wait()
+	step("process %d ended: %s", r.proc.Pid, sys.Describe(status))
 	if err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
 	r.front.Drain()
+	if why := limit.reached(status); why != nil {
+		return r.overTime(why), nil
+	}
 	if r.brokenPipe.Load() {
 		return 128 + int(syscall.SIGPIPE), nil
 	}
@@ -404,8 +423,16 @@ func (r *run) watchNetwork(net *slirp.Helper) {
 	}
 }
 
+// tellKeys lets the detach keys say why they don't detach.
+func (r *run) tellKeys(why string) {
+	r.front.Detach, r.front.Typed = r.detach, func() { r.say("note: " + why) }
+}
+
 // say prints one line for the user, in a form that a raw terminal shows well.
 func (r *run) say(line string) {
+	if !hint.Tells(hint.LevelWarn) {
+		return
+	}
 	end := "\n"
 	if r.front != nil && r.front.Raw() {
 		end = "\r\n"

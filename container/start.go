@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/rl-containers/rl/enter"
@@ -50,18 +52,19 @@ func (r *run) try() (err error) {
 	if err != nil {
 		return err
 	}
+	r.tellStart(&config)
 	r.proc, err = userns.Start(config)
 	restore()
 	r.io.Started()
-	for _, f := range append(config.Join, config.Cgroup) {
+	for _, f := range slices.Concat(config.Join, config.Extra, []*os.File{config.Cgroup}) {
 		f.Close()
 	}
 	if err != nil {
-		return err
+		return r.explainJoin(err)
 	}
 	if err := r.launch(); err != nil {
 		r.proc.Abort()
-		return r.fuseSaid(err)
+		return r.fuseSaid(r.explainJoin(err))
 	}
 	return nil
 }
@@ -88,6 +91,7 @@ func (r *run) launch() error {
 	if err := r.born(); err != nil {
 		return err
 	}
+	step("process %d: is on record", r.proc.Pid)
 	if r.plan.Root.Kind == enter.Fuse || r.plan.Process.Terminal {
 		if err := r.takeDescriptors(); err != nil {
 			return err
@@ -96,6 +100,7 @@ func (r *run) launch() error {
 	if err := r.net.Ready(10 * time.Second); err != nil {
 		return r.firstFailure(err)
 	}
+	step("network: up")
 	r.sayPorts()
 	if r.caught != nil {
 		<-r.caught
@@ -113,6 +118,7 @@ func (r *run) letGo() error {
 	if _, _, err := r.proc.Next(); err != io.EOF {
 		return err
 	}
+	step("process %d: the program runs", r.proc.Pid)
 	return nil
 }
 

@@ -30,6 +30,7 @@ type handle struct {
 	Userns       string         `json:",omitempty"`
 	StopSignal   string         `json:",omitempty"`
 	StopTimeout  int
+	Timeout      int           `json:",omitempty"`
 	Delay        time.Duration `json:",omitempty"` // before the last start
 	// Of spec.Health and its OnFailure. They are no struct of their own: encoding/json would take memory for its type.
 	CheckEvery  time.Duration `json:",omitempty"`
@@ -113,6 +114,7 @@ func (w *watcher) live() (code int, err error) {
 	w.hub.Pump()
 	slim(w.pages)
 	w.startCheckups()
+	limit := limitTime(w.Timeout, w.proc.Kill)
 	status, err := w.proc.WaitIdle()
 	if err != nil {
 		return 0, err
@@ -120,6 +122,9 @@ func (w *watcher) live() (code int, err error) {
 	w.hub.Drain()
 	if w.log != nil {
 		w.log.Close() // before the end is on record: who follows reads on until that is
+	}
+	if why := limit.reached(status); why != nil {
+		return timedOutCode, why
 	}
 	return exitCode(status), nil
 }

@@ -19,6 +19,9 @@ import (
 // Sock is the descriptor of the socket to the outside.
 const Sock = 3
 
+// FirstExtra is the first descriptor behind it.
+const FirstExtra = 4
+
 // Main is the role rl-enter. It returns only when the start failed, after it told the outside why.
 func Main() int {
 	// Capabilities, seccomp filters and the parent-death signal belong to a thread: all is done, and executed, on this one.

@@ -164,11 +164,13 @@ func (b *builder) detached(m *Mount, source int) (fd int, file bool, err error) 
 		return -1, false, err
 	}
 	// The copy is made now: the order of the mounts, which programs see in mountinfo, is that in which they are made.
-	handle := source
-	source, err = sys.CloneTree(handle, "", m.Recursive)
-	unix.Close(handle)
-	if err != nil {
-		return -1, false, explainSource(*m, err)
+	if m.Namespace == 0 { // else it is one
+		handle := source
+		source, err = sys.CloneTree(handle, "", m.Recursive)
+		unix.Close(handle)
+		if err != nil {
+			return -1, false, explainSource(*m, err)
+		}
 	}
 	if m.Device != 0 && (st.Rdev != m.Device || st.Mode&unix.S_IFMT != m.Mode&unix.S_IFMT) {
 		return -1, false, fmt.Errorf("%s of this machine is another device than %d:%d", m.Source, unix.Major(m.Device), unix.Minor(m.Device))

@@ -44,6 +44,12 @@ func (b *builder) openSources() (err error) {
 			b.sources[i] = inside
 			continue
 		}
+		if m.Namespace > 0 {
+			if b.sources[i], err = cloneTheirs(m.Namespace, m.Source); err != nil {
+				return fmt.Errorf("mount %s: take it from the other container: %w", m.Target, err)
+			}
+			continue
+		}
 		b.sources[i], err = openSource(m.Source)
 		if err != nil && m.Optional != "" {
 			b.sources[i], err = missing, nil

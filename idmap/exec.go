@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
 )
 
 // job is a running helper. It has no environment, and one pipe as its three standard streams.
@@ -27,6 +29,7 @@ func start(argv []string) (*job, error) {
 	}
 	defer unix.Close(p[1])
 	w := uintptr(p[1])
+	hint.Logf(hint.LevelDebug, "execute %s", argv)
 	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Dir: "/", Files: []uintptr{w, w, w}})
 	if err != nil {
 		unix.Close(p[0])

@@ -41,11 +41,12 @@ type Options struct {
 	Ulimits     []string // name=soft[:hard]
 	Sysctls     []string // key=value
 
-	PID, IPC, UTS string // "", "private" or "host"; PID and UTS also "container:NAME"
+	PID, IPC, UTS string // "", "private", "host" or "container:NAME"; IPC also "shareable" or "none"
 	HostNetwork   bool   // --network host: no network namespace, /sys is the host's, no network sysctls
 	SharedNetwork bool   // --network container:NAME: no new network namespace
 	Userns        string // "" (automatic), "keep-id[:uid=N,gid=N]", "host", "nomap"
 	Labels        []string
+	Annotations   []string `json:",omitempty"` // KEY=VALUE, for the spec
 	StopSignal    string
 	Health        HealthOptions `json:",omitzero"`
 

@@ -51,7 +51,7 @@ func FromImage(img Image, o Options) (*Container, error) {
 		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
 	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}
 	for _, step := range []func() error{m.security, m.namespaces, m.args, m.env, m.workdir, m.user, m.capabilities, m.limits, m.resources,
-		m.sysctls, m.mounts, m.labels, m.stopSignal, m.health, m.platform, m.clean} {
+		m.sysctls, m.mounts, m.labels, m.annotations, m.stopSignal, m.health, m.platform, m.clean} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -142,6 +142,21 @@ func (m *maker) labels() error {
 			return hint.Errorf("--label KEY=VALUE", "--label %q: no key", l)
 		}
 		m.c.Labels[k] = v
+	}
+	return nil
+}
+
+// annotations mean nothing to rl: they are for who reads the spec (config.md, "Annotations").
+func (m *maker) annotations() error {
+	for _, a := range m.o.Annotations {
+		k, v, ok := strings.Cut(a, "=")
+		if !ok || k == "" {
+			return hint.Errorf("--annotation KEY=VALUE", "--annotation %q: not KEY=VALUE", a)
+		}
+		if m.s.Annotations == nil {
+			m.s.Annotations = map[string]string{}
+		}
+		m.s.Annotations[k] = v
 	}
 	return nil
 }

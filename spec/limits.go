@@ -96,21 +96,22 @@ func (m *maker) sysctls() error {
 }
 
 func (m *maker) ownSysctl(key string) error {
-	namespace, flag, host := "", "", false
+	namespace, flag, shared := "", "", false
+	others := func(mode string) bool { return mode == "host" || strings.HasPrefix(mode, "container:") }
 	switch {
 	case strings.Contains(key, ".."):
 	case strings.HasPrefix(key, "net."):
-		namespace, flag, host = "network", "--network", m.o.HostNetwork || m.o.SharedNetwork
+		namespace, flag, shared = "network", "network", m.o.HostNetwork || m.o.SharedNetwork
 	case strings.HasPrefix(key, "kernel.msg"), strings.HasPrefix(key, "kernel.shm"), key == "kernel.sem", strings.HasPrefix(key, "fs.mqueue."):
-		namespace, flag, host = "IPC", "--ipc", m.o.IPC == "host"
+		namespace, flag, shared = "IPC", "ipc", others(m.o.IPC)
 	case key == "kernel.hostname", key == "kernel.domainname":
-		namespace, flag, host = "UTS", "--uts", m.o.UTS != "" && m.o.UTS != "private"
+		namespace, flag, shared = "UTS", "uts", others(m.o.UTS)
 	}
 	if namespace == "" {
 		return hint.Errorf("net.*, kernel.msg*, kernel.shm*, kernel.sem, fs.mqueue.* are the container's own", "--sysctl %s: it is the whole machine's, not the container's", key)
 	}
-	if host {
-		return hint.Errorf("leave one of the two out", "--sysctl %s: with %s host it is the machine's, not the container's", key, flag)
+	if shared {
+		return hint.Errorf("leave one of the two out", "--sysctl %s: with --%s host it is the machine's, with --%s container:NAME the other container's", key, flag, flag)
 	}
 	return nil
 }

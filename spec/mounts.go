@@ -42,8 +42,10 @@ func (m *maker) ownMounts() ([]specs.Mount, error) {
 		m.proc(),
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-		shm,
 		m.mqueue(),
+	}
+	if m.o.IPC != "none" {
+		all = slices.Insert(all, 3, shm)
 	}
 	if m.o.ReadOnly {
 		// What programs write to even where all else is fixed: podman's --read-only-tmpfs, which is its default.
@@ -54,17 +56,25 @@ func (m *maker) ownMounts() ([]specs.Mount, error) {
 	return append(all, m.sys(), m.cgroup()), nil
 }
 
-// shm is /dev/shm: the host's with --ipc host.
+// TheirsType is the type of a mount of the spec that is another container's: that in which it has its IPC namespace. Whoever starts
+// the container takes it from there.
+const TheirsType = "theirs"
+
+// shm is /dev/shm, where POSIX shared memory and semaphores are (shm_overview(7)): it belongs to whom the IPC namespace belongs.
 func (m *maker) shm() (specs.Mount, error) {
 	size := m.o.ShmSize
 	if size == "" {
 		size = "64m"
 	}
-	if m.o.IPC == "host" {
-		if m.o.ShmSize != "" {
-			return specs.Mount{}, hint.Errorf("leave one of the two out", "--shm-size %s: with --ipc host /dev/shm is the machine's", size)
-		}
+	kind, _, _ := strings.Cut(m.o.IPC, ":")
+	if whose := map[string]string{"host": "the machine's", "container": "the other container's", "none": "not there"}[kind]; whose != "" && m.o.ShmSize != "" {
+		return specs.Mount{}, hint.Errorf("leave one of the two out", "--shm-size %s: with --ipc %s /dev/shm is %s", size, m.o.IPC, whose)
+	}
+	switch kind {
+	case "host":
 		return specs.Mount{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "nodev", "noexec"}}, nil
+	case "container":
+		return specs.Mount{Destination: "/dev/shm", Type: TheirsType, Source: "/dev/shm", Options: []string{"nosuid", "nodev", "noexec"}}, nil
 	}
 	if err := checkSize(strings.TrimSuffix(size, "b")); err != nil {
 		return specs.Mount{}, fmt.Errorf("--shm-size %s: %w", size, err)

@@ -128,17 +128,21 @@ func (m *maker) namespaces() error {
 		all = append(all, specs.NetworkNamespace)
 	}
 	for _, n := range []struct {
-		flag, value string
-		kind        specs.LinuxNamespaceType
-	}{{"--pid", m.o.PID, specs.PIDNamespace}, {"--ipc", m.o.IPC, specs.IPCNamespace}, {"--uts", m.o.UTS, specs.UTSNamespace}} {
+		flag, value, modes string
+		kind               specs.LinuxNamespaceType
+	}{
+		{"--pid", m.o.PID, "private, host or container:NAME", specs.PIDNamespace},
+		{"--ipc", m.o.IPC, "private, shareable, none, host or container:NAME", specs.IPCNamespace},
+		{"--uts", m.o.UTS, "private, host or container:NAME", specs.UTSNamespace},
+	} {
 		switch mode, name, _ := strings.Cut(n.value, ":"); {
-		case n.value == "" || n.value == "private":
+		case n.value == "" || n.value == "private", n.kind == specs.IPCNamespace && (n.value == "shareable" || n.value == "none"):
 			all = append(all, n.kind)
-		case n.value == "host", mode == "container" && name != "" && n.kind != specs.IPCNamespace:
-		case mode == "container":
-			return hint.Errorf("-v DIR:/dev/shm in both containers shares memory", "%s %s: joining another container's IPC namespace is not supported yet", n.flag, n.value)
+		case n.value == "host", mode == "container" && name != "":
+		case mode == "ns":
+			return hint.Errorf(n.flag+" container:NAME", "%s %s: a namespace by its path belongs to a user namespace that rl doesn't know", n.flag, n.value)
 		default:
-			return hint.Errorf(n.flag+" host, container:NAME, or leave it out", "%s %s: no such mode", n.flag, n.value)
+			return hint.Errorf(n.flag+" "+n.modes+", or leave it out", "%s %s: no such mode", n.flag, n.value)
 		}
 	}
 	for _, kind := range all {

@@ -29,9 +29,9 @@ type Streams struct {
 	interactive bool
 	master      *os.File
 	saved       *term.State
-	// Detach are the keys that would detach; Say tells a line to the user.
+	// Detach are the keys that would detach, Typed is called when they were.
 	Detach []byte
-	Say    func(string)
+	Typed  func()
 	// Log keeps what the program writes; nil keeps nothing, and pipes of the caller's are passed as they are.
 	Log Log
 }
@@ -188,8 +188,8 @@ func (s *Streams) typed() {
 	for {
 		n, err := os.Stdin.Read(buf)
 		out, detached := watch.filter(buf[:n])
-		if detached && s.Say != nil {
-			s.Say("detaching leaves nothing behind here: this container ends with rl (start it without -t and in the background to keep it)")
+		if detached && s.Typed != nil {
+			s.Typed()
 		}
 		if _, werr := s.master.Write(out); werr != nil {
 			return

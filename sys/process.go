@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
 )
 
 // Process is a child of this process, by pidfd: a signal can't hit another process that got its number.
@@ -26,6 +28,7 @@ func StartProcess(path string, argv []string, attr *syscall.ProcAttr) (*Process,
 		attr.Sys = &syscall.SysProcAttr{}
 	}
 	attr.Sys.PidFD = &p.pidfd
+	hint.Logf(hint.LevelDebug, "execute %s", argv)
 	pid, _, err := syscall.StartProcess(path, argv, attr)
 	if err != nil {
 		return nil, &os.PathError{Op: "execute", Path: path, Err: err}

@@ -220,7 +220,7 @@ func (l *lab) condition(name string) (bool, error) {
 			f.Close()
 		}
 		return err == nil, nil
-	case "slirp4netns", "pasta", "podman", "skopeo", "strace":
+	case "slirp4netns", "pasta", "podman", "skopeo", "strace", "zsh", "fish", "mandoc":
 		return has(name), nil
 	case "systemd":
 		_, err := os.Stat("/run/systemd/system")

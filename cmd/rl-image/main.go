@@ -48,7 +48,7 @@ func main() {
 		fmt.Println("rl-image version " + version)
 		return
 	}
-	logrus.SetLevel(logrus.ErrorLevel) // the libraries' notes to themselves
+	libraryNotes()
 	os.Exit(report(serve()))
 }
 
@@ -181,4 +181,12 @@ func jobFor(verb string) (*job, error) {
 		return &job{a, &a.Quiet, func(ctx context.Context, s *image.Store) error { return s.Resolve(ctx, *a) }}, nil
 	}
 	return nil, fmt.Errorf("request of rl: unknown verb %q", verb)
+}
+
+// libraryNotes are what the libraries tell themselves, for who wants to read all.
+func libraryNotes() {
+	logrus.SetLevel(logrus.ErrorLevel)
+	if hint.Tells(hint.LevelDebug) {
+		logrus.SetLevel(logrus.DebugLevel)
+	}
 }

@@ -305,7 +305,7 @@ func (c *StartOnBootCmd) Run() error {
 		return err
 	}
 	fmt.Println(path)
-	if _, fix := session.Here().Doom(session.Place{Kind: session.Manager}); fix != "" {
+	if _, fix := session.Here().Doom(session.Place{Kind: session.Manager}); fix != "" && hint.Tells(hint.LevelWarn) {
 		fmt.Fprintf(os.Stderr, "rl: note: until you linger it starts at your first login, not when the machine does: %s\n", fix)
 	}
 	return nil

@@ -26,7 +26,7 @@ func (c *HelpCmd) Run() error {
 func overview(w io.Writer) {
 	fmt.Fprint(w, "rl runs containers without root.\n\n  rl run --rm -it tiny        a shell; this image is built in\n  rl run --rm -it debian      an image from a registry\n  rl doctor                   what this machine has, and what to type\n\nCommands:\n")
 	listVerbs(w, commands())
-	fmt.Fprint(w, "\nrl COMMAND --help shows the flags of one.\n")
+	fmt.Fprint(w, "\nrl COMMAND --help shows the flags of one. Before the command, --log-level LEVEL (trace, debug, info, warn, error, fatal, panic;\nRL_LOG_LEVEL) or -D (debug) says how much rl tells of what it does.\n")
 }
 
 // VersionCmd is `rl version`.

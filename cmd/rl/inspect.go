@@ -105,11 +105,25 @@ func (i *inspection) volumes() error {
 		if err == nil {
 			i.found[n] = v
 		} else if i.kind != "volume" && errors.Is(err, storage.ErrNoVolume) {
-			err = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("no container, image or volume %s", i.words[n])}, "rl ps -a, rl images and rl volume ls list them")
+			err = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("no container, image or volume %s", i.words[n])},
+				append(i.meant(n), "rl ps -a, rl images and rl volume ls list them")...)
 		}
 		i.errs[n] = err
 	}
 	return nil
+}
+
+// meant is the hint that names what a word may have been meant for; that of the images came with their answer.
+func (i *inspection) meant(n int) []string {
+	var names []string
+	for _, c := range append(containers(""), volumes()...) {
+		names = append(names, c.word)
+	}
+	if meant := hint.Meant("", i.words[n], names); meant != nil {
+		return meant
+	}
+	before := hint.Of(i.errs[n])
+	return before[:max(0, len(before)-1)]
 }
 
 // ContainerInspectCmd is `rl container inspect`.

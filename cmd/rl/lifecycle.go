@@ -249,6 +249,21 @@ type RenameCmd struct {
 // Run renames a container.
 func (c *RenameCmd) Run() error { return container.Rename(c.Container, c.Name) }
 
+// UpdateCmd is `rl update`.
+type UpdateCmd struct {
+	selected
+	LimitFlags
+	PidsLimit string `placeholder:"N" group:"Limits" help:"Most processes and threads; -1: no limit."`
+	Restart   string `placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
+}
+
+// Run changes what was typed, and prints each name.
+func (c *UpdateCmd) Run() error {
+	req := container.UpdateRequest{Limits: c.LimitFlags.options(), Restart: c.Restart}
+	req.Limits.Pids = c.PidsLimit
+	return c.each("update", func(s *storage.State) error { return container.Update(s, req) })
+}
+
 // ExecCmd is `rl exec`.
 type ExecCmd struct {
 	Interactive bool     `short:"i" help:"Keep stdin open: what is typed or piped reaches the process."`
@@ -271,7 +286,7 @@ func (c *ExecCmd) Run() error {
 	}
 	switch {
 	case len(words) > 0 && len(words[0]) > 0 && words[0][0] == '-':
-		return hint.Errorf("rl exec --help", "exec: unknown flag %s", words[0])
+		return find(commands(), "exec").unknownFlag(words[0])
 	case len(words) < 2:
 		return hint.Errorf("rl exec -it CONTAINER sh", "exec: a container and a command are needed")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):

@@ -25,7 +25,8 @@ func (c *ManCmd) Run() error {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return hint.With(err, "rl man DIR")
 	}
-	all := ".TH RL 1\n.SH NAME\nrl \\- run containers without root\n.SH SYNOPSIS\n.B rl\n.I COMMAND\n[flags]\n.SH COMMANDS\n"
+	all := ".TH RL 1\n.SH NAME\nrl \\- run containers without root\n.SH SYNOPSIS\n.B rl\n[\\fB\\-\\-log\\-level\\fR \\fILEVEL\\fR|\\fB\\-D\\fR]\n.I COMMAND\n[flags]\n.SH OPTIONS\n" +
+		".TP\n\\fB\\-\\-log\\-level\\fR \\fILEVEL\\fR\n" + roff(levelHelp) + "\n.TP\n\\fB\\-D\\fR, \\fB\\-\\-debug\\fR\nThe same as \\-\\-log\\-level debug.\n.SH COMMANDS\n"
 	for _, w := range list {
 		all += ".TP\n.BR rl-" + roff(pageName(w)) + " (1)\n" + roff(w.verb.help) + ".\n"
 		text := page(w)

@@ -14,9 +14,9 @@ import (
 
 // RunCmd is `rl run`: docker's and podman's flags, with their meaning.
 type RunCmd struct {
-	Detach     bool   `short:"d" help:"Run it in the background and print its id."`
-	SigProxy   bool   `default:"true" negatable:"" help:"Pass signals to the program (default)."`
-	DetachKeys string `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
+	Detach     bool    `short:"d" help:"Run it in the background and print its id."`
+	SigProxy   bool    `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	DetachKeys *string `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
 	CreateFlags
 }
 
@@ -36,10 +36,12 @@ type CreateFlags struct {
 	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
 	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
 	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
+	Annotation  []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation in its OCI runtime spec."`
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
+	Timeout     int      `placeholder:"SECONDS" help:"Kill it when it has run for so long, at each start anew; its exit code is 255 then."`
 	Restart     string   `default:"no" placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
 	Sdnotify    string   `placeholder:"ignore|conmon" help:"conmon: tell the service manager when the program has started (Type=notify)."`
 	Lifetime    string   `placeholder:"session|user" help:"Detached: whether it ends with your login session, or stays where the system lets it (default)."`
@@ -58,7 +60,7 @@ type CreateFlags struct {
 	Rootfs      bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
 	Storage     string   `name:"storage-driver" env:"RL_ROOTFS_DRIVER" group:"Files" placeholder:"DRIVER" help:"overlay or fuse-overlayfs; without it overlay, and fuse-overlayfs where the kernel refuses."`
 
-	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none or host; without it the first that is installed."`
+	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none, host or container:NAME; without it the first that is installed."`
 	Publish   []string `short:"p" sep:"none" group:"Network" placeholder:"[IP:]HOST:CONTAINER[/udp]" help:"Publish a port or a range of ports."`
 	DNS       []string `name:"dns" sep:"none" group:"Network" placeholder:"IP" help:"Name server instead of the host's."`
 	DNSSearch []string `name:"dns-search" sep:"none" group:"Network" placeholder:"DOMAIN" help:"Search domain; . for none."`
@@ -72,9 +74,9 @@ type CreateFlags struct {
 	Userns      string   `group:"Rights" name:"userns" placeholder:"MODE" help:"keep-id[:uid=N,gid=N], host or nomap; without it root inside is you."`
 	Ulimit      []string `sep:"none" group:"Rights" placeholder:"NAME=SOFT[:HARD]" help:"Resource limit of the program."`
 	Sysctl      []string `sep:"none" group:"Rights" placeholder:"KEY=VALUE" help:"Kernel setting of the container's own namespaces."`
-	PID         string   `name:"pid" group:"Rights" placeholder:"host" help:"Share the host's processes."`
-	IPC         string   `name:"ipc" group:"Rights" placeholder:"host" help:"Share the host's shared memory."`
-	UTS         string   `name:"uts" group:"Rights" placeholder:"host" help:"Share the host's name."`
+	PID         string   `name:"pid" group:"Rights" placeholder:"MODE" help:"private, host or container:NAME: whose processes it sees."`
+	IPC         string   `name:"ipc" group:"Rights" placeholder:"MODE" help:"shareable, private (nobody joins it), none (no /dev/shm), host or container:NAME: whose shared memory it has."`
+	UTS         string   `name:"uts" group:"Rights" placeholder:"MODE" help:"private, host or container:NAME: whose host name it has."`
 	OOMScoreAdj string   `name:"oom-score-adj" group:"Rights" placeholder:"N" help:"The kernel's choice when the machine is out of memory: -1000 (never) to 1000."`
 	Init        bool     `group:"Rights" help:"Start a small init as PID 1, which reaps orphans and passes signals."`
 
@@ -143,7 +145,10 @@ func (c *RunCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	req.DetachKeys, req.SigProxy = c.DetachKeys, c.SigProxy
+	req.DetachKeys, req.SigProxy = "ctrl-p,ctrl-q", c.SigProxy
+	if c.DetachKeys != nil {
+		req.DetachKeys, req.Leave = *c.DetachKeys, *c.DetachKeys != "" && c.Interactive && c.TTY
+	}
 	switch {
 	case c.Detach:
 		id, err := container.RunDetached(req)
@@ -151,7 +156,7 @@ func (c *RunCmd) Run() error {
 			fmt.Println(id)
 		}
 		return err
-	case c.Lifetime != "" && c.Restart == "no":
+	case c.Lifetime != "" && c.Restart == "no" && !req.Leave:
 		return hint.Errorf("rl run -d, or leave it out", "run: --lifetime is of detached containers; this one ends with rl")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
 		return hint.Errorf("leave -t out: rl run -i …", "run: -t gives the program a terminal, but stdin is none")
@@ -179,14 +184,14 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	case len(words) > 0 && words[0] == "--":
 		words = words[1:]
 	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
-		return req, unknownFlag(verb, words[0])
+		return req, find(commands(), verb).unknownFlag(words[0])
 	}
 	if len(words) == 0 {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
 	}
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
-		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Replace: c.Replace,
+		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
@@ -203,22 +208,12 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	return req, nil
 }
 
-// typed are the words behind the verb of this process, which may stand behind the name of a group.
+// typed are the words behind the verb of this process, which may stand behind --log-level and the name of a group.
 func typed(verb string) []string {
-	if at := slices.Index(os.Args, verb); at > 0 && at <= 2 {
+	if at := slices.Index(os.Args, verb); at > 0 {
 		return os.Args[at+1:]
 	}
 	return nil
-}
-
-// unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word
-// on what stands for them.
-func unknownFlag(verb, word string) error {
-	flag, _, _ := strings.Cut(word, "=")
-	if why := notYet(flag); why != "" {
-		return hint.Errorf(why, "%s: %s is not supported yet", verb, flag)
-	}
-	return hint.Errorf("rl "+verb+" --help", "%s: unknown flag %s", verb, flag)
 }
 
 func (c *CreateFlags) options(args []string) spec.Options {
@@ -228,7 +223,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
-		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, StopSignal: c.StopSignal,
+		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,
 		Limits: limits, OOMScoreAdj: c.OOMScoreAdj, Cgroupns: c.Cgroupns,
 		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
 			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}

@@ -158,9 +158,14 @@ func mkdir(t testing.TB, dir string) string {
 	return dir
 }
 
-// setup gives a script a home of its own, as after a login without a session manager: no XDG_RUNTIME_DIR, no D-Bus.
+// setup gives a script a home of its own, as after a login without a session manager: no XDG_RUNTIME_DIR, no D-Bus. In the
+// virtual machine it has what this login has.
 func (l *lab) setup(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
+	if vmGroup() != "" {
+		home = os.Getenv("HOME")
+		env.Setenv("XDG_RUNTIME_DIR", os.Getenv("XDG_RUNTIME_DIR"))
+	}
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ type Volume struct {
 	UsedBy []string
 }
 
+// Label is the value of one, for templates.
+func (v Volume) Label(key string) string { return v.Labels[key] }
+
 // CreateVolume makes a volume. Without a name it gets a random one and is anonymous. The result is the name.
 func CreateVolume(v storage.Volume, ignore bool) (name string, err error) {
 	if _, err := parseVolumeOptions(v.Options); err != nil {

@@ -162,14 +162,18 @@ type VolumePruneCmd struct {
 
 // Run asks, and removes.
 func (c *VolumePruneCmd) Run() error {
+	filters, all, err := container.VolumePrune(c.Filter, c.All)
+	if err != nil {
+		return err
+	}
 	what := "anonymous volumes"
-	if c.All {
+	if all {
 		what = "volumes"
 	}
 	if !c.Force && !confirm("This will remove all "+what+" not used by at least one container.") {
 		return nil
 	}
-	p, err := container.PruneVolumes(c.Filter, c.All)
+	p, err := container.PruneVolumes(filters, all)
 	return errors.Join(printPruned("Deleted Volumes:", &p, true), err)
 }
 

@@ -46,7 +46,7 @@ run:
 	hack/run
 
 test:
-	hack/deps run test
+	hack/deps run test vm
 	$(MAKE) --no-print-directory build
 	hack/test
 

@@ -77,8 +77,8 @@ func (r *run) openGroup() (err error) {
 	if err != nil && r.Limits == "best-effort" {
 		r.group, err = r.placeSome(res, err)
 	}
-	if err == nil && r.group == nil && r.Cgroups != "" {
-		err = hint.Errorf("without --cgroups it runs without one", "--cgroups=%s: no cgroup of version 2 can be made here (rl doctor)", r.Cgroups)
+	if err == nil && r.group == nil && r.Limits != "best-effort" {
+		err = hint.Errorf("without --cgroups and --cgroup-parent it runs without one", "no cgroup of version 2 can be made there (rl doctor)")
 	}
 	return err
 }
@@ -142,7 +142,9 @@ func (r *run) findPlace() (opener, error) {
 	case strings.HasSuffix(r.CgroupParent, ".slice") && !strings.Contains(r.CgroupParent, "/"):
 		slice = r.CgroupParent
 	case r.CgroupParent != "":
-		return below(r.CgroupParent + "/rl-" + r.id), nil
+		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
+			return cgroup.OpenOnly(r.CgroupParent+"/rl-"+r.id, r.id, res, say)
+		}, nil
 	}
 	if strings.HasPrefix(cgroup.Own(), r.scopeName()) { // the life before this one was in it
 		return beside(groupName), nil

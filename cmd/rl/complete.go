@@ -91,6 +91,15 @@ func split(line string) []string {
 
 // next goes down the tree of the verbs.
 func next(before []string, current string) offer {
+	for len(before) > 0 && strings.HasPrefix(before[0], "-") { // those of globalFlags
+		if before[0] == "--log-level" {
+			if len(before) == 1 {
+				return offer{choices: plainChoices(known("log-level"))}
+			}
+			before = before[1:]
+		}
+		before = before[1:]
+	}
 	all, name := commands(), ""
 	for i, word := range before {
 		v := find(all, word)
@@ -119,7 +128,7 @@ func next(before []string, current string) offer {
 		o.choices = append(o.choices, choice{v.name, v.help})
 	}
 	if name == "" && strings.HasPrefix(current, "-") {
-		o.choices = []choice{{"--help", "Show the commands."}, {"--version", "Show the version."}}
+		o.choices = []choice{{"--help", "Show the commands."}, {"--version", "Show the version."}, {"--log-level", "How much rl tells of itself."}, {"--debug", "Tell each step."}}
 	}
 	return o
 }

@@ -80,6 +80,8 @@ func known(flag string) []string {
 		list = "no on-success on-failure always"
 	case "pull":
 		list = "always missing never newer"
+	case "log-level":
+		list = "error warn info debug trace"
 	case "log-driver":
 		list = "k8s-file json-file journald none"
 	case "network":

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -63,7 +64,7 @@ func (r *run) openGroup() (err error) {
 	if r.group != nil || r.Cgroups == cgroupsDisabled {
 		return nil
 	}
-	if !r.wantsGroup() && !r.scope {
+	if !r.wantsGroup() && !r.scope && !r.spec.Systemd {
 		r.group = r.freeGroup()
 		return nil
 	}
@@ -77,11 +78,16 @@ func (r *run) openGroup() (err error) {
 	if err != nil && r.Limits == "best-effort" {
 		r.group, err = r.placeSome(res, err)
 	}
+	if r.spec.Systemd && r.group == nil {
+		return hint.With(fmt.Errorf("systemd in the container needs a cgroup of version 2: %w", cmp.Or(err, errNoGroup)), "rl doctor; --systemd=false starts it all the same")
+	}
 	if err == nil && r.group == nil && r.Limits != "best-effort" {
 		err = hint.Errorf("without --cgroups and --cgroup-parent it runs without one", "no cgroup of version 2 can be made there (rl doctor)")
 	}
 	return err
 }
+
+var errNoGroup = errors.New("none can be made here")
 
 // freeGroup is for a start that asks for nothing: below the caller's own cgroup, where that is the caller's and no systemd's.
 func (r *run) freeGroup() *cgroup.Group {

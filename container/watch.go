@@ -67,7 +67,7 @@ type watcher struct {
 	// checks are the health checks, renew that they want another life of the container.
 	checks *checkups
 	renew  atomic.Bool
-	pages  pages
+	slim   *slimmer
 }
 
 // watch goes on with what a handle names.
@@ -102,9 +102,9 @@ func (w *watcher) live() (code int, err error) {
 		return 0, err
 	}
 	w.catch()
-	w.pages = programPages()
+	w.slim = newSlimmer()
 	if w.log, _ = logs.Open(w.dir.Lock(), w.Log, w.Who); w.log != nil { // it went well before the start
-		w.log = &slimLog{Writer: w.log, pages: w.pages}
+		w.log = &slimLog{Writer: w.log, slim: w.slim}
 	}
 	w.hub = stdio.NewHub(file(w.In, "in"), file(w.Out, "out"), file(w.Err, "err"), w.TTY, w.log)
 	for _, c := range w.Clients {
@@ -112,7 +112,8 @@ func (w *watcher) live() (code int, err error) {
 	}
 	w.serveAll()
 	w.hub.Pump()
-	slim(w.pages)
+	w.slim.settle()
+	w.slim.did(0) // what follows needs some of it again
 	w.startCheckups()
 	limit := limitTime(w.Timeout, w.proc.Kill)
 	status, err := w.proc.WaitIdle()
@@ -270,5 +271,5 @@ func (w *watcher) firstClient(c clientHandle) {
 		return
 	}
 	w.hub.Join(f, parseAttachWord(c.Word))
-	go w.hub.Serve(f)
+	go w.carry(f)
 }

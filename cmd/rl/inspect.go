@@ -14,7 +14,8 @@ type InspectCmd struct {
 	Format string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
 	Size   bool     `short:"s" help:"Also what containers wrote (SizeRw), and with the image (SizeRootFs), in bytes: takes as long as du."`
 	Type   string   `placeholder:"TYPE" help:"container, image or volume; without it, or with all, in this order."`
-	Names  []string `arg:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
+	Latest bool     `short:"l" help:"The container that was made last."`
+	Names  []string `arg:"" optional:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
 }
 
 // Run shows all about those that are there, and fails for the others.
@@ -26,6 +27,18 @@ func (c *InspectCmd) Run() error {
 	}
 	if c.Size && (c.Type == "image" || c.Type == "volume") {
 		return hint.Errorf("leave one of them out", "inspect: --size is about containers, --type %s is not", c.Type)
+	}
+	switch {
+	case c.Latest && (len(c.Names) > 0 || c.Type != "" && c.Type != "container"):
+		return hint.Errorf("rl inspect --latest", "inspect: --latest is a container, and something else is named")
+	case c.Latest:
+		last, err := container.Latest()
+		if err != nil {
+			return fmt.Errorf("inspect: %w", err)
+		}
+		c.Names = []string{last.ID}
+	case len(c.Names) == 0:
+		return hint.Errorf("rl inspect NAME…", "inspect: nothing is named")
 	}
 	i := inspection{kind: c.Type, size: c.Size, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
 	for _, look := range []func() error{i.containers, i.images, i.volumes} {

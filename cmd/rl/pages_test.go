@@ -197,6 +197,9 @@ func TestPagesDocs(t *testing.T) {
 	flag := regexp.MustCompile(`(?:^|[\s\x60/])(--[a-z][a-z0-9-]*)`)
 	said := ""
 	for name, text := range docs(t) {
+		if name == "compat.md" {
+			text = theirs.ReplaceAllString(text, "|")
+		}
 		for _, c := range code.FindAllString(text, -1) {
 			said += c + "\n"
 			for _, m := range flag.FindAllStringSubmatch(c, -1) {
@@ -214,7 +217,10 @@ func TestPagesDocs(t *testing.T) {
 }
 
 // foreign are flags of other programs, and those of docker and podman that docs/compat.md says rl hasn't.
-const foreign = " --add-subuids --add-subgids --scope --template --now --list --health-startup- --health- --runtime --isolation --runc-binary "
+const foreign = " --add-subuids --add-subgids --scope --template --now --list --network-alias --runtime --isolation --runc-binary "
+
+// theirs are the two columns of docs/compat.md that speak of docker and podman.
+var theirs = regexp.MustCompile(`(?m)^\| .*? \| .*? ?\|`)
 
 func TestPagesTry(t *testing.T) {
 	for _, line := range []string{"rl run --nonsense tiny", "rl run --log-driver no tiny", "rl volume lss", "rl rename x", "rl exec -it x", "rl run"} {

@@ -81,7 +81,7 @@ func (r *run) openGroup() (err error) {
 	if r.spec.Systemd && r.group == nil {
 		return hint.With(fmt.Errorf("systemd in the container needs a cgroup of version 2: %w", cmp.Or(err, errNoGroup)), "rl doctor; --systemd=false starts it all the same")
 	}
-	if err == nil && r.group == nil && r.Limits != "best-effort" {
+	if err == nil && r.group == nil && r.Cgroups+r.CgroupParent != "" && r.Limits != "best-effort" {
 		err = hint.Errorf("without --cgroups and --cgroup-parent it runs without one", "no cgroup of version 2 can be made there (rl doctor)")
 	}
 	return err

@@ -91,6 +91,15 @@ func split(line string) []string {
 
 // next goes down the tree of the verbs.
 func next(before []string, current string) offer {
+	for len(before) > 0 && strings.HasPrefix(before[0], "-") { // those of globalFlags
+		if before[0] == "--log-level" {
+			if len(before) == 1 {
+				return offer{choices: plainChoices(known("log-level"))}
+			}
+			before = before[1:]
+		}
+		before = before[1:]
+	}
 	all, name := commands(), ""
 	for i, word := range before {
 		v := find(all, word)
@@ -119,7 +128,7 @@ func next(before []string, current string) offer {
 		o.choices = append(o.choices, choice{v.name, v.help})
 	}
 	if name == "" && strings.HasPrefix(current, "-") {
-		o.choices = []choice{{"--help", "Show the commands."}, {"--version", "Show the version."}}
+		o.choices = []choice{{"--help", "Show the commands."}, {"--version", "Show the version."}, {"--log-level", "How much rl tells of itself."}, {"--debug", "Tell each step."}}
 	}
 	return o
 }
@@ -224,8 +233,8 @@ func (l *line) argument(current string) offer {
 		return offer{}
 	}
 	at := p[min(len(l.given), len(p)-1)]
-	if len(l.given) >= len(p) && (at.Passthrough || !at.IsCumulative()) {
-		if at.Passthrough && l.verb != "top" && l.verb != "container top" {
+	if len(l.given) >= len(p) && (at.Passthrough || !at.IsCumulative()) && at.Name != "column" {
+		if at.Passthrough {
 			return offer{files: "files"} // the words of the program
 		}
 		return offer{}
@@ -254,6 +263,8 @@ func named(verb string, at *kong.Positional, current string) offer {
 		return offer{choices: containers(verb)}
 	case "volume":
 		return offer{choices: volumes()}
+	case "column":
+		return offer{choices: plainChoices(container.TopColumnNames())}
 	case "source", "dest":
 		o := offer{files: "files"}
 		for _, c := range containers(verb) {
@@ -291,7 +302,7 @@ func fits(verb string, s *storage.State) bool {
 		return !s.Running && s.Status != storage.Restarting
 	case "stop", "kill":
 		return s.Running || s.Status == storage.Restarting
-	case "pause", "exec", "attach", "top", "port", "healthcheck run":
+	case "pause", "exec", "attach", "top", "stats", "port", "healthcheck run":
 		return s.Running && s.Status != container.Paused
 	case "unpause":
 		return s.Status == container.Paused

@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/spec"
 )
 
@@ -25,7 +26,9 @@ func offered(line string) string {
 func TestComplete(t *testing.T) {
 	for line, want := range map[string]string{
 		"rl res":                         "restart",
-		"rl -":                           "--help --version",
+		"rl -":                           "--help --version --log-level --debug",
+		"rl --log-level in":              "info",
+		"rl --log-level info -D pau":     "pause",
 		"rl volume ins":                  "inspect",
 		"rl container ls --fo":           "--format",
 		"rl help vol":                    "volume",
@@ -86,6 +89,9 @@ func takes(f *kong.Flag, value string) bool {
 	switch f.Name {
 	case "signal", "stop-signal":
 		_, err := spec.Signal(value)
+		return err == nil
+	case "log-level":
+		_, err := hint.ParseLevel(value)
 		return err == nil
 	case "cap-add", "cap-drop", "pid", "uts", "ipc", "network":
 		o := spec.Options{Args: []string{"true"}}

@@ -80,6 +80,8 @@ func known(flag string) []string {
 		list = "no on-success on-failure always"
 	case "pull":
 		list = "always missing never newer"
+	case "log-level":
+		list = "error warn info debug trace"
 	case "log-driver":
 		list = "k8s-file json-file journald none"
 	case "network":
@@ -103,7 +105,7 @@ func known(flag string) []string {
 	case "condition":
 		list = "running exited stopped created paused removed healthy unhealthy"
 	case "sort":
-		list = "created command id image names runningfor status"
+		list = "created command id image names runningfor size status"
 	case "type":
 		list = "container image volume"
 	case "mount":

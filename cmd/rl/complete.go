@@ -302,7 +302,7 @@ func fits(verb string, s *storage.State) bool {
 		return !s.Running && s.Status != storage.Restarting
 	case "stop", "kill":
 		return s.Running || s.Status == storage.Restarting
-	case "pause", "exec", "attach", "top", "port", "healthcheck run":
+	case "pause", "exec", "attach", "top", "stats", "port", "healthcheck run":
 		return s.Running && s.Status != container.Paused
 	case "unpause":
 		return s.Status == container.Paused

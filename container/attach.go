@@ -87,7 +87,13 @@ func (w *watcher) serve(c *os.File) {
 	}
 	c.SetReadDeadline(time.Time{})
 	w.hub.Join(c, parseAttachWord(string(word)))
+	w.carry(c)
+}
+
+// carry serves a client until it goes. All that went over was garbage.
+func (w *watcher) carry(c *os.File) {
 	w.hub.Serve(c)
+	w.slim.did(muchGarbage + 1)
 }
 
 // AttachRequest is `rl attach` or `rl start --attach`.

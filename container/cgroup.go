@@ -302,11 +302,13 @@ func binarySize(n uint64) string {
 	return strconv.FormatUint(n, 10) + " " + units[at]
 }
 
-// endGroup reads what the cgroup tells of the end, and takes it away.
-func (r *run) endGroup(code int) {
+// endGroup reads what the cgroup tells of the end, and takes it away. untold: the kernel killed something for want of memory, and there
+// was no event of that.
+func (r *run) endGroup(code int) (untold bool) {
 	if r.group == nil {
-		return
+		return false
 	}
+	untold = r.starving.end(r.group)
 	if why := outOfMemory(r.group, code); why != "" {
 		r.life.OOMKilled = true
 		if r.life.Error = why; r.proc != nil {
@@ -315,18 +317,21 @@ func (r *run) endGroup(code int) {
 	}
 	r.group.Remove()
 	r.group.Close()
-	r.group, r.life.Cgroup = nil, ""
+	r.group, r.life.Cgroup, r.starving = nil, "", nil
+	return untold
 }
 
 // countGroup is endGroup of a life that only its record tells of.
-func countGroup(l *storage.Life) {
-	g := cgroup.Reopen(l.Cgroup)
+func (w *watcher) countGroup(l *storage.Life) (untold bool) {
+	g := w.group
+	untold = w.starving.end(g)
 	if why := outOfMemory(g, l.ExitCode); why != "" {
 		l.OOMKilled, l.Error = true, why
 	}
 	g.Remove()
 	g.Close()
 	l.Cgroup = ""
+	return untold
 }
 
 // scoreOOM sets rl's own score, which the child inherits, until the result is called. Only a privileged process may go below what

@@ -129,7 +129,7 @@ func (w *watcher) startCheckups() {
 	if w.CheckEvery <= 0 {
 		return
 	}
-	w.checks = &checkups{dir: w.dir.Dir, every: w.CheckEvery, early: w.CheckEarly, period: w.StartPeriod, settle: w.pages.drop}
+	w.checks = &checkups{dir: w.dir.Dir, every: w.CheckEvery, early: w.CheckEarly, period: w.StartPeriod, settle: w.slim.checked}
 	if w.OnFailure != "" {
 		w.checks.unhealthy = w.punish
 	}

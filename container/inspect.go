@@ -31,6 +31,8 @@ type Inspected struct {
 	ImageDigest     string
 	Rootfs          string // of --rootfs
 	RestartCount    int
+	SizeRw          *int64 `json:",omitempty"` // with --size
+	SizeRootFs      *int64 `json:",omitempty"`
 	Driver          string
 	GraphDriver     *GraphDriver
 	Mounts          []InspectedMount

@@ -110,8 +110,6 @@ type starter struct {
 
 // Monitor is the role rl-monitor. It returns only when all is over.
 func Monitor() int {
-	// The network's helper dies with this thread; execve is its own.
-	runtime.LockOSThread()
 	if err := sys.SealFds(lockFd); err != nil {
 		return 125
 	}
@@ -120,8 +118,12 @@ func Monitor() int {
 		return 125
 	}
 	if len(os.Args) > 2 && strings.HasPrefix(os.Args[2], "{") {
+		// It isn't locked to its thread, which would cost two more threads and their stacks: the first thread, from which the network's
+		// helper has its life, lives as long as the process.
 		return watch(dir, os.Args[2])
 	}
+	// The network's helper dies with this thread; execve is its own.
+	runtime.LockOSThread()
 	// systemd sends SIGHUP after SIGTERM to what a session leaves behind (SendSIGHUP=, systemd.kill(5)): it must not end who writes
 	// the end down.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)

@@ -115,6 +115,7 @@ type run struct {
 	group       *cgroup.Group
 	scope       bool
 	killsBefore uint64
+	starving    *starving
 	net         *slirp.Helper
 	fuse        *userns.Process
 	// fuseWords is what fuse-overlayfs wrote to its standard error.
@@ -401,6 +402,7 @@ func (r *run) stay() (int, error) {
 	if r.net != nil {
 		go r.watchNetwork(r.net)
 	}
+	r.starving = watchMemory(r.group, func() { tell(r.dir.Dir, eventOf(r.asRecorded(), "oom")) })
 	limit := limitTime(r.Timeout, r.proc.Kill)
 	status, err := r.proc.Wait()
 	step("process %d ended: %s", r.proc.Pid, sys.Describe(status))

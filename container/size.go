@@ -1,6 +1,7 @@
 package container
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/rl-containers/rl/storage"
@@ -32,6 +33,20 @@ func Sizes(states []storage.State) ([]Size, error) {
 		sizes[i] = Size{RW: written[i], RootFs: images[s.ID] + written[i]}
 	}
 	return sizes, nil
+}
+
+// Measure adds the sizes.
+func (i *Inspected) Measure() error {
+	s, err := Find(i.Id)
+	if err != nil {
+		return err
+	}
+	sizes, err := Sizes([]storage.State{*s})
+	if err != nil {
+		return fmt.Errorf("size of container %s: %w", s.Name, err)
+	}
+	i.SizeRw, i.SizeRootFs = &sizes[0].RW, &sizes[0].RootFs
+	return nil
 }
 
 // imageSizes are those of the containers' images, by the containers' ids. What no store knows, tiny and directories, is measured.

@@ -13,10 +13,55 @@ import (
 	"github.com/rl-containers/rl/logs"
 )
 
-// slim gives back the memory that only the start needed: there may be hundreds of monitors, and each waits for months.
-func slim(p pages) {
-	debug.FreeOSMemory()
-	p.drop()
+// slimmer keeps the memory of a monitor small between the moments in which it does something: there may be hundreds of monitors, and
+// each waits for months.
+type slimmer struct {
+	pages   pages
+	garbage atomic.Int64 // about so many bytes since the last collection
+	due     atomic.Bool
+	later   *time.Timer
+}
+
+// What settles after something was done, and how much garbage is worth a collection.
+const (
+	settleTime   = 10 * time.Second
+	muchGarbage  = 128 << 10
+	checkGarbage = 4 << 10
+)
+
+// newSlimmer turns the garbage collector off. All that a monitor allocates until it waits is less than what one collection touches for
+// good (its workers' stacks, mark bits and work buffers: 190 KB), and without that there would be one each two minutes. Whoever makes
+// garbage later says so; the limit is for what nobody thought of.
+func newSlimmer() *slimmer {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(16 << 20)
+	s := &slimmer{pages: programPages()}
+	s.later = time.AfterFunc(time.Hour, s.settle)
+	return s
+}
+
+// did tells that something was done that left so many bytes of garbage.
+func (s *slimmer) did(garbage int64) {
+	s.garbage.Add(garbage)
+	if s.due.CompareAndSwap(false, true) {
+		s.later.Reset(settleTime)
+	}
+}
+
+// settle gives back what only that needed.
+func (s *slimmer) settle() {
+	s.due.Store(false)
+	if s.garbage.Load() > muchGarbage {
+		s.garbage.Store(0)
+		debug.FreeOSMemory()
+	}
+	s.pages.drop()
+}
+
+// checked is settle after a health check: the next may be near.
+func (s *slimmer) checked() {
+	s.garbage.Add(checkGarbage)
+	s.settle()
 }
 
 // pages are where the program file lies in this process's memory, each from an address on, so long.
@@ -51,21 +96,15 @@ func (p pages) drop() {
 	}
 }
 
-// slimLog drops the pages of the program again some time after the container wrote: those that writing needs are 1.5 MB. It collects no
-// garbage: the collector would touch more memory than it frees.
+// slimLog drops the pages of the program again some time after the container wrote: those that writing needs are 1.5 MB. It leaves no
+// garbage.
 type slimLog struct {
 	logs.Writer
-	pages pages
-	due   atomic.Bool
+	slim *slimmer
 }
 
 // Write passes on.
 func (l *slimLog) Write(stream int, b []byte) {
 	l.Writer.Write(stream, b)
-	if l.due.CompareAndSwap(false, true) {
-		time.AfterFunc(10*time.Second, func() {
-			l.due.Store(false)
-			l.pages.drop()
-		})
-	}
+	l.slim.did(0)
 }

@@ -2,9 +2,8 @@ package container
 
 import (
 	"errors"
-	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rl-containers/rl/hint"
@@ -146,10 +145,11 @@ func volumeFilter(filters []string) (func(*Volume) bool, error) {
 func volumeTest(key, value string) (func(*Volume) bool, error) {
 	switch key {
 	case "name":
-		return func(v *Volume) bool {
-			same, _ := filepath.Match(value, v.Name)
-			return same || strings.Contains(v.Name, value)
-		}, nil
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, hint.Errorf("--filter name=data, or name=^data$", "filter name=%s: %w", value, err)
+		}
+		return func(v *Volume) bool { return pattern.MatchString(v.Name) }, nil
 	case "label":
 		return func(v *Volume) bool { return hasPair(v.Labels, value) }, nil
 	case "label!":

@@ -165,6 +165,7 @@ func (l *lab) setup(env *testscript.Env) error {
 	if vmGroup() != "" {
 		home = os.Getenv("HOME")
 		env.Setenv("XDG_RUNTIME_DIR", os.Getenv("XDG_RUNTIME_DIR"))
+		env.Setenv("DEBIAN", l.fixtures.debianTar)
 	}
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err

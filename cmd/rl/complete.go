@@ -233,8 +233,8 @@ func (l *line) argument(current string) offer {
 		return offer{}
 	}
 	at := p[min(len(l.given), len(p)-1)]
-	if len(l.given) >= len(p) && (at.Passthrough || !at.IsCumulative()) {
-		if at.Passthrough && l.verb != "top" && l.verb != "container top" {
+	if len(l.given) >= len(p) && (at.Passthrough || !at.IsCumulative()) && at.Name != "column" {
+		if at.Passthrough {
 			return offer{files: "files"} // the words of the program
 		}
 		return offer{}
@@ -263,6 +263,8 @@ func named(verb string, at *kong.Positional, current string) offer {
 		return offer{choices: containers(verb)}
 	case "volume":
 		return offer{choices: volumes()}
+	case "column":
+		return offer{choices: plainChoices(container.TopColumnNames())}
 	case "source", "dest":
 		o := offer{files: "files"}
 		for _, c := range containers(verb) {

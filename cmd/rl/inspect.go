@@ -12,6 +12,7 @@ import (
 // InspectCmd is `rl inspect`.
 type InspectCmd struct {
 	Format string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
+	Size   bool     `short:"s" help:"Also what containers wrote (SizeRw), and with the image (SizeRootFs), in bytes: takes as long as du."`
 	Type   string   `placeholder:"TYPE" help:"container, image or volume; without it, or with all, in this order."`
 	Latest bool     `short:"l" help:"The container that was made last."`
 	Names  []string `arg:"" optional:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
@@ -23,6 +24,9 @@ func (c *InspectCmd) Run() error {
 	case "", "all", "container", "image", "volume":
 	default:
 		return hint.Errorf("container, image, volume or all", "inspect: --type %s: unknown", c.Type)
+	}
+	if c.Size && (c.Type == "image" || c.Type == "volume") {
+		return hint.Errorf("leave one of them out", "inspect: --size is about containers, --type %s is not", c.Type)
 	}
 	switch {
 	case c.Latest && (len(c.Names) > 0 || c.Type != "" && c.Type != "container"):
@@ -36,7 +40,7 @@ func (c *InspectCmd) Run() error {
 	case len(c.Names) == 0:
 		return hint.Errorf("rl inspect NAME…", "inspect: nothing is named")
 	}
-	i := inspection{kind: c.Type, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
+	i := inspection{kind: c.Type, size: c.Size, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
 	for _, look := range []func() error{i.containers, i.images, i.volumes} {
 		if err := look(); err != nil {
 			return err
@@ -54,6 +58,7 @@ func (c *InspectCmd) Run() error {
 // inspection looks the words up, one kind after the other.
 type inspection struct {
 	kind  string // "" or all: of any
+	size  bool
 	words []string
 	found []any   // by word
 	errs  []error // why the word means nothing, by word
@@ -84,6 +89,9 @@ func isAny(err error, list []error) bool {
 func (i *inspection) containers() error {
 	for _, n := range i.missing("container") {
 		one, err := container.Inspect(i.words[n])
+		if err == nil && i.size {
+			err = one.Measure()
+		}
 		if err == nil {
 			i.found[n] = one
 		}
@@ -142,12 +150,13 @@ func (i *inspection) meant(n int) []string {
 // ContainerInspectCmd is `rl container inspect`.
 type ContainerInspectCmd struct {
 	Format     string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
+	Size       bool     `short:"s" help:"Also what they wrote (SizeRw), and with the image (SizeRootFs), in bytes: takes as long as du."`
 	Containers []string `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
 
 // Run shows containers.
 func (c *ContainerInspectCmd) Run() error {
-	return (&InspectCmd{Format: c.Format, Type: "container", Names: c.Containers}).Run()
+	return (&InspectCmd{Format: c.Format, Size: c.Size, Type: "container", Names: c.Containers}).Run()
 }
 
 // ImageInspectCmd is `rl image inspect`.

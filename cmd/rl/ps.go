@@ -21,7 +21,7 @@ type PsCmd struct {
 	Size      bool     `short:"s" help:"What each wrote, and with its image: takes as long as du."`
 	Last      *int     `short:"n" placeholder:"N" help:"The N that were made last, also those that don't run."`
 	Latest    bool     `short:"l" help:"The one that was made last, also if it doesn't run."`
-	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, restart-policy=, should-start-on-boot=; with a status also those that don't run."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, pod=POD, restart-policy=, should-start-on-boot=; with a status also those that don't run."`
 	Format    string   `placeholder:"json|TEMPLATE" help:"json, a Go template over .ID .Names .Image .Status .Ports …, or table TEMPLATE."`
 	NoHeading bool     `name:"noheading" aliases:"no-heading" help:"No line of titles."`
 	Sort      string   `placeholder:"KEY" help:"created (default: the newest first), command, id, image, names, runningfor, size or status."`

@@ -105,7 +105,7 @@ func known(flag string) []string {
 	case "condition":
 		list = "running exited stopped created paused removed healthy unhealthy"
 	case "sort":
-		list = "created command id image names runningfor status"
+		list = "created command id image names runningfor size status"
 	case "type":
 		list = "container image volume"
 	case "mount":

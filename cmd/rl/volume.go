@@ -72,7 +72,7 @@ func pairs(flag string, words []string) (map[string]string, error) {
 // VolumeLsCmd is `rl volume ls`.
 type VolumeLsCmd struct {
 	Quiet     bool     `short:"q" help:"Names only."`
-	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"name=, label=KEY[=VALUE], label!=, dangling=BOOL, driver=, opt=KEY[=VALUE], scope=, anonymous=BOOL, until=TIME."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"name=REGEXP, label=KEY[=VALUE], label!=, dangling=BOOL, driver=, opt=KEY[=VALUE], scope=, anonymous=BOOL, until=TIME."`
 	NoHeading bool     `name:"noheading" aliases:"no-heading" short:"n" help:"No line of titles."`
 	Format    string   `placeholder:"json|TEMPLATE" help:"json, a Go template over .Name .Driver .Labels .Mountpoint …, or table TEMPLATE."`
 }

@@ -12,8 +12,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X github.com/rl-containers/rl/enter
 # No VCS stamp: git refuses a clone of another user (a build under sudo), and the version is given anyway.
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)"
 
-# Where shells look for completions (bash-completion's and fish's own documentation).
+# Where shells look for completions (bash-completion's, zsh's and fish's own documentation).
 BASH := share/bash-completion/completions
+ZSH := share/zsh/site-functions
 FISH := share/fish/vendor_completions.d
 # What an administrator or a user may link into containers.conf.d, for podman to know rl-oci.
 CONF := share/rl/containers.conf.d
@@ -45,7 +46,7 @@ run:
 	hack/run
 
 test:
-	hack/deps run test
+	hack/deps run test vm
 	$(MAKE) --no-print-directory build
 	hack/test
 
@@ -64,18 +65,19 @@ bench-living:
 	hack/bench/living
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(FISH) $(DESTDIR)$(PREFIX)/$(CONF)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/$(BASH) $(DESTDIR)$(PREFIX)/$(ZSH) $(DESTDIR)$(PREFIX)/$(FISH) $(DESTDIR)$(PREFIX)/$(CONF)
 	install -m 0755 bin/rl $(DESTDIR)$(PREFIX)/bin/rl
 	ln -sf rl $(DESTDIR)$(PREFIX)/bin/rl-oci
 	install -m 0755 bin/rl-enter bin/rl-image bin/rl-tiny $(DESTDIR)$(PREFIX)/libexec/rl/
 	bin/rl man $(DESTDIR)$(PREFIX)/share/man/man1
 	bin/rl completion bash >$(DESTDIR)$(PREFIX)/$(BASH)/rl
+	bin/rl completion zsh >$(DESTDIR)$(PREFIX)/$(ZSH)/_rl
 	bin/rl completion fish >$(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
 	sed 's|@PREFIX@|$(PREFIX)|' docs/rl-oci.conf >$(DESTDIR)$(PREFIX)/$(CONF)/rl-oci.conf
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/rl $(DESTDIR)$(PREFIX)/bin/rl-oci $(DESTDIR)$(PREFIX)/share/man/man1/rl.1 $(DESTDIR)$(PREFIX)/share/man/man1/rl-*.1
-	rm -f $(DESTDIR)$(PREFIX)/$(BASH)/rl $(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
+	rm -f $(DESTDIR)$(PREFIX)/$(BASH)/rl $(DESTDIR)$(PREFIX)/$(ZSH)/_rl $(DESTDIR)$(PREFIX)/$(FISH)/rl.fish
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/rl $(DESTDIR)$(PREFIX)/share/rl
 
 clean:

@@ -70,6 +70,19 @@ func Open(path, id string, res *specs.LinuxResources, say func(string)) (*Group,
 	return here().open(path, id, res, say)
 }
 
+// OpenOnly is Open at no other place than the path says.
+func OpenOnly(path, id string, res *specs.LinuxResources, say func(string)) (*Group, error) {
+	w, err := parsePath(path, id)
+	if err != nil {
+		return nil, err
+	}
+	t := here()
+	if w.base = t.own; w.absolute {
+		w.base = "/"
+	}
+	return t.openWish(w, res, say)
+}
+
 func (t tree) open(path, id string, res *specs.LinuxResources, say func(string)) (*Group, error) {
 	w, err := parsePath(path, id)
 	if err != nil {

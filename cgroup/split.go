@@ -33,7 +33,7 @@ func (t tree) split(name string, res *specs.LinuxResources, say func(string)) (*
 	base := t.divided()
 	if t.own == base {
 		if err := t.vacate(base, res); err != nil {
-			return nil, err
+			return nil, t.explainFor(res, err)
 		}
 		t.own = path.Join(base, supervisor)
 	}
@@ -84,6 +84,19 @@ func (t tree) vacate(base string, res *specs.LinuxResources) error {
 	return refuse(busy, from.dir, unix.EBUSY)
 }
 
+// explainFor is explain for a refusal, with the controllers that limits need; another error stays as it is.
+func (t tree) explainFor(res *specs.LinuxResources, err error) error {
+	var no *refusal
+	l, bad := compile(res, func(string) string { return "" })
+	if bad != nil || !errors.As(err, &no) {
+		return err
+	}
+	if need := controllers(slices.DeleteFunc(l.set, setting.isDefault)); len(need) > 0 {
+		return t.explain(need, no)
+	}
+	return err
+}
+
 // offers: there are the controllers that limits need.
 func (g *Group) offers(res *specs.LinuxResources) error {
 	l, err := compile(res, func(string) string { return "" })
@@ -114,6 +127,14 @@ func (g *Group) Reachable() bool { return g == nil || here().reaches(g) }
 func (t tree) reaches(g *Group) bool {
 	its := strings.TrimPrefix(g.dir, t.mount)
 	return t.mount != "" && unix.Access(t.mount+path.Join(shared(t.own, path.Clean("/"+its)), "cgroup.procs"), unix.W_OK) == nil
+}
+
+// ForksRefused is how many times the limit of processes kept one from being made.
+func (g *Group) ForksRefused() uint64 {
+	if g == nil {
+		return 0
+	}
+	return number(field(g.word("pids.events"), "max"))
 }
 
 // MemoryLimit is the limit in bytes, 0 without one.

@@ -122,6 +122,21 @@ func (g *Group) Stats() (Stats, error) {
 	return s, err
 }
 
+// Limits are the files of limits that are there, by name, with what they say.
+func (g *Group) Limits() map[string]string {
+	if g == nil {
+		return nil
+	}
+	all := map[string]string{}
+	for _, name := range []string{"memory.max", "memory.high", "memory.low", "memory.swap.max", "cpu.max", "cpu.weight", "cpuset.cpus", "cpuset.mems", "pids.max",
+		"io.max", "io.weight", "io.bfq.weight"} {
+		if text := g.word(name); text != "" {
+			all[name] = text
+		}
+	}
+	return all
+}
+
 // OOMKills is how many processes the kernel killed because the cgroup had no memory left, in it and below.
 func (g *Group) OOMKills() uint64 {
 	if g == nil {

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -63,7 +64,7 @@ func (r *run) openGroup() (err error) {
 	if r.group != nil || r.Cgroups == cgroupsDisabled {
 		return nil
 	}
-	if !r.wantsGroup() && !r.scope {
+	if !r.wantsGroup() && !r.scope && !r.spec.Systemd {
 		r.group = r.freeGroup()
 		return nil
 	}
@@ -77,11 +78,16 @@ func (r *run) openGroup() (err error) {
 	if err != nil && r.Limits == "best-effort" {
 		r.group, err = r.placeSome(res, err)
 	}
-	if err == nil && r.group == nil && r.Cgroups != "" {
-		err = hint.Errorf("without --cgroups it runs without one", "--cgroups=%s: no cgroup of version 2 can be made here (rl doctor)", r.Cgroups)
+	if r.spec.Systemd && r.group == nil {
+		return hint.With(fmt.Errorf("systemd in the container needs a cgroup of version 2: %w", cmp.Or(err, errNoGroup)), "rl doctor; --systemd=false starts it all the same")
+	}
+	if err == nil && r.group == nil && r.Cgroups+r.CgroupParent != "" && r.Limits != "best-effort" {
+		err = hint.Errorf("without --cgroups and --cgroup-parent it runs without one", "no cgroup of version 2 can be made there (rl doctor)")
 	}
 	return err
 }
+
+var errNoGroup = errors.New("none can be made here")
 
 // freeGroup is for a start that asks for nothing: below the caller's own cgroup, where that is the caller's and no systemd's.
 func (r *run) freeGroup() *cgroup.Group {
@@ -142,7 +148,9 @@ func (r *run) findPlace() (opener, error) {
 	case strings.HasSuffix(r.CgroupParent, ".slice") && !strings.Contains(r.CgroupParent, "/"):
 		slice = r.CgroupParent
 	case r.CgroupParent != "":
-		return below(r.CgroupParent + "/rl-" + r.id), nil
+		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
+			return cgroup.OpenOnly(r.CgroupParent+"/rl-"+r.id, r.id, res, say)
+		}, nil
 	}
 	if strings.HasPrefix(cgroup.Own(), r.scopeName()) { // the life before this one was in it
 		return beside(groupName), nil
@@ -294,11 +302,13 @@ func binarySize(n uint64) string {
 	return strconv.FormatUint(n, 10) + " " + units[at]
 }
 
-// endGroup reads what the cgroup tells of the end, and takes it away.
-func (r *run) endGroup(code int) {
+// endGroup reads what the cgroup tells of the end, and takes it away. untold: the kernel killed something for want of memory, and there
+// was no event of that.
+func (r *run) endGroup(code int) (untold bool) {
 	if r.group == nil {
-		return
+		return false
 	}
+	untold = r.starving.end(r.group)
 	if why := outOfMemory(r.group, code); why != "" {
 		r.life.OOMKilled = true
 		if r.life.Error = why; r.proc != nil {
@@ -307,18 +317,21 @@ func (r *run) endGroup(code int) {
 	}
 	r.group.Remove()
 	r.group.Close()
-	r.group, r.life.Cgroup = nil, ""
+	r.group, r.life.Cgroup, r.starving = nil, "", nil
+	return untold
 }
 
 // countGroup is endGroup of a life that only its record tells of.
-func countGroup(l *storage.Life) {
-	g := cgroup.Reopen(l.Cgroup)
+func (w *watcher) countGroup(l *storage.Life) (untold bool) {
+	g := w.group
+	untold = w.starving.end(g)
 	if why := outOfMemory(g, l.ExitCode); why != "" {
 		l.OOMKilled, l.Error = true, why
 	}
 	g.Remove()
 	g.Close()
 	l.Cgroup = ""
+	return untold
 }
 
 // scoreOOM sets rl's own score, which the child inherits, until the result is called. Only a privileged process may go below what
@@ -345,10 +358,24 @@ func (r *run) starved(err error) error {
 	case err == nil:
 	case why != "":
 		return hint.Errorf("a greater --memory", "start container: %s", why)
-	case errors.Is(err, unix.EAGAIN) && r.group != nil:
-		return hint.With(err, "a greater --pids-limit")
+	case r.group.ForksRefused() > 0, errors.Is(err, unix.EAGAIN) && r.group != nil:
+		return hint.Errorf("a greater --pids-limit: the start itself takes about ten, for a moment", "start container: its limit of processes is reached (%w)", err)
 	}
 	return err
+}
+
+// killedInside tells of a process of rl exec that the kernel killed because the container had no memory left; kills is how many
+// it had killed before.
+func killedInside(s *storage.State, kills uint64, code int) string {
+	if s.Cgroup == "" || code != 137 {
+		return ""
+	}
+	g := cgroup.Reopen(s.Cgroup)
+	defer g.Close()
+	if g.OOMKills() == kills {
+		return ""
+	}
+	return outOfMemory(g, code)
 }
 
 // dropGroup takes away the cgroup of a life that is over. Cgroups don't outlast their boot.
@@ -363,9 +390,10 @@ func dropGroup(l *storage.Life) {
 
 // joinGroup is where a further process of the container is cloned into. A caller in a login session may not put a process anywhere in
 // the cgroups of the user's systemd: it goes there first.
-func joinGroup(s *storage.State) (*os.File, error) {
+func (r *run) joinGroup(s *storage.State) (*os.File, error) {
 	g := cgroup.Reopen(s.Cgroup)
 	defer g.Close()
+	r.killsBefore = g.OOMKills()
 	if !g.Reachable() {
 		if err := enterManager(s); err != nil {
 			return nil, err

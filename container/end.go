@@ -35,14 +35,14 @@ func (r *run) cleanUp(code int, err error) {
 	if err != nil {
 		code = exitCodeOf(err)
 	}
-	r.endGroup(code)
+	starved := r.endGroup(code)
 	step("container %s: all that served it has ended, its exit code is %d", r.Name, code)
 	if r.Remove || r.proc == nil && !r.old {
-		r.tellEnd(code, true)
+		r.tellEnd(code, true, starved)
 		r.discard()
 		return
 	}
-	r.tellEnd(code, false)
+	r.tellEnd(code, false, starved)
 	r.died(code, err)
 	r.dir.Close()
 }

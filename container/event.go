@@ -65,7 +65,7 @@ func (r *run) tellBirth() {
 }
 
 // tellEnd tells how it ended, before anybody can see that. gone: it is removed, too.
-func (r *run) tellEnd(code int, gone bool) {
+func (r *run) tellEnd(code int, gone, starved bool) {
 	if !r.told && gone && !r.old {
 		return // nobody heard of it
 	}
@@ -74,7 +74,7 @@ func (r *run) tellEnd(code int, gone bool) {
 		list = append(list, eventOf(r.asRecorded(), "create"))
 	}
 	if r.proc != nil {
-		list = append(list, deathOf(r.asRecorded(), code, r.life.OOMKilled)...)
+		list = append(list, deathOf(r.asRecorded(), code, starved)...)
 	}
 	if gone {
 		list = append(list, eventOf(r.asRecorded(), "remove"))

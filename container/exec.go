@@ -53,6 +53,9 @@ func Exec(req ExecRequest) error {
 	code, err := r.stayExec()
 	r.front.Restore()
 	<-told
+	if why := killedInside(s, r.killsBefore, code); why != "" {
+		r.say(why)
+	}
 	if err != nil {
 		return err
 	}
@@ -99,7 +102,7 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 		return err
 	}
 	if s.Cgroup != "" {
-		if config.Cgroup, err = joinGroup(s); err != nil {
+		if config.Cgroup, err = r.joinGroup(s); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func Filter(states []storage.State, filters []string) ([]storage.State, error) {
 // stateFilter knows all containers, since some filters name one.
 type stateFilter struct{ all []storage.State }
 
-const stateFilters = "id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, restart-policy=POLICY, should-start-on-boot=true|false"
+const stateFilters = "id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, pod=POD, restart-policy=POLICY, should-start-on-boot=true|false"
 
 func (f stateFilter) test(key, value string) (func(*storage.State) bool, error) {
 	switch key {
@@ -102,6 +102,8 @@ func (f stateFilter) test(key, value string) (func(*storage.State) bool, error) 
 			return nil, hint.Errorf("true or false", "filter should-start-on-boot=%s: neither true nor false", value)
 		}
 		return func(s *storage.State) bool { return startsOnBoot(s) == want }, nil
+	case "pod":
+		return func(*storage.State) bool { return false }, nil // as with podman: no container is in that one
 	case "network":
 		return func(s *storage.State) bool { return NetworkMode(s) == value }, nil
 	}
@@ -112,7 +114,8 @@ func byStatus(word string) (func(*storage.State) bool, error) {
 	if word == "stopped" { // podman's other word for it
 		word = storage.Exited
 	}
-	known := []string{storage.Created, storage.Running, Paused, storage.Restarting, storage.Exited, "removing", "dead"}
+	known := []string{storage.Created, storage.Running, Paused, storage.Restarting, storage.Exited,
+		"removing", "dead", "configured", "initialized", "stopping", "unknown"} // docker's and podman's others, which none has
 	if !slices.Contains(known, word) {
 		return nil, hint.Errorf("created, running, paused, restarting or exited", "filter status=%s: not a status", word)
 	}

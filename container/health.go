@@ -97,7 +97,16 @@ func checkUp(s *storage.State, c *Config) (*storage.Check, *storage.Health, erro
 	if now, there := storage.LookAt(s.Dir); !there || !now.Running || now.Pid != s.Pid {
 		return nil, nil, fmt.Errorf("check the health of container %s: it ended meanwhile", s.Name)
 	}
-	h, err := s.ChangeHealth(func(h *storage.Health) { count(h, check, c.Spec.Health, s.Started) })
+	before := ""
+	h, err := s.ChangeHealth(func(h *storage.Health) {
+		before = h.Status
+		count(h, check, c.Spec.Health, s.Started)
+	})
+	if err == nil && h.Status != before {
+		e := eventOf(&s.Record, "health_status")
+		e.HealthStatus = h.Status
+		tell(s.Dir, e)
+	}
 	return check, h, err
 }
 

@@ -29,10 +29,26 @@ func InspectImages(names []string) (found []storage.ImageAnswer, errs []error, f
 		case a.Missing && names[i] == "tiny":
 			errs[i] = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("%w tiny in the store: it is built in", ErrNoImage)}, "rl run tiny runs it")
 		case a.Missing:
-			errs[i] = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("%w %s", ErrNoImage, names[i])}, "rl images lists them")
+			errs[i] = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("%w %s", ErrNoImage, names[i])}, append(a.Hints, "rl images lists them")...)
 		case a.Image == nil:
 			errs[i] = hint.With(errors.New(a.Error), a.Hints...)
 		}
 	}
 	return found, errs, nil
+}
+
+// ImageNames are the names of the images in the store, as far as a completion needs to know.
+func ImageNames() []string {
+	if store, err := storage.Open(); err == nil {
+		return store.ImageNames()
+	}
+	return nil
+}
+
+// VolumeNames are the names of the volumes, for the same.
+func VolumeNames() []string {
+	if store, err := storage.Open(); err == nil {
+		return store.VolumeNames()
+	}
+	return nil
 }

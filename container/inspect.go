@@ -11,6 +11,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/spec"
 	"github.com/rl-containers/rl/storage"
@@ -30,6 +31,8 @@ type Inspected struct {
 	ImageDigest     string
 	Rootfs          string // of --rootfs
 	RestartCount    int
+	SizeRw          *int64 `json:",omitempty"` // with --size
+	SizeRootFs      *int64 `json:",omitempty"`
 	Driver          string
 	GraphDriver     *GraphDriver
 	Mounts          []InspectedMount
@@ -56,6 +59,8 @@ type InspectedState struct {
 	FinishedAt time.Time
 	// CgroupPath is below /sys/fs/cgroup.
 	CgroupPath string `json:",omitempty"`
+	// Limits are the files of its cgroup that keep limits, and what they say while it runs.
+	Limits map[string]string `json:",omitempty"`
 	// Health is docker's and podman's name, Healthcheck podman's older one; nil: it has no health check, or never ran.
 	Health      *InspectedHealth `json:",omitempty"`
 	Healthcheck *InspectedHealth `json:",omitempty"`
@@ -142,7 +147,23 @@ type HostConfig struct {
 	ShmSize        string
 	Ulimits        []string
 	Devices        []string
-	Annotations    map[string]string
+	OomScoreAdj    int
+	Cgroups        string
+	CgroupMode     string
+	CgroupParent   string
+	// The limits as they were asked for, in docker's units: bytes, shares of version 1, billionths of a processor, microseconds.
+	Memory            int64
+	MemorySwap        int64
+	MemoryReservation int64
+	NanoCpus          int64
+	CpuShares         uint64
+	CpuPeriod         uint64
+	CpuQuota          int64
+	CpusetCpus        string
+	CpusetMems        string
+	PidsLimit         int64
+	BlkioWeight       uint16
+	Annotations       map[string]string
 }
 
 // PortBinding is a place on the host. HostIp "" is every address, HostPort "" one that the kernel chooses.
@@ -198,6 +219,9 @@ func inspectState(s *storage.State) InspectedState {
 		OOMKilled: s.OOMKilled, ExitCode: s.ExitCode, Error: s.Error, StartedAt: s.Started, FinishedAt: s.Finished}
 	if s.Running {
 		i.Pid, i.CgroupPath = s.Pid, strings.TrimPrefix(s.Cgroup, "/sys/fs/cgroup")
+		g := cgroup.Reopen(s.Cgroup)
+		defer g.Close()
+		i.Limits = g.Limits()
 	}
 	if h := s.Health(); h != nil {
 		i.Health = &InspectedHealth{h.Status, h.FailingStreak, append([]storage.Check{}, h.Log...)}
@@ -288,14 +312,49 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 	if kind == "" {
 		kind = "no"
 	}
-	return HostConfig{
+	h := HostConfig{
 		Binds: list(o.Volumes), NetworkMode: NetworkMode(s), PortBindings: bindings(published(r.Ports)), RestartPolicy: RestartPolicy{kind, times},
 		AutoRemove: s.Remove, VolumesFrom: list(r.VolumesFrom), CapAdd: list(o.CapAdd), CapDrop: list(o.CapDrop), Dns: list(r.DNS),
 		DnsOptions: list(r.DNSOptions), DnsSearch: list(r.DNSSearch), ExtraHosts: list(r.AddHosts), GroupAdd: list(o.GroupAdd),
 		IpcMode: cmp.Or(o.IPC, "shareable"), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
 		ReadonlyRootfs: o.ReadOnly, SecurityOpt: list(o.SecurityOpt), Tmpfs: pairs(o.Tmpfs, ":"), Init: o.Init, Sysctls: pairs(o.Sysctls, "="),
-		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices), Annotations: pairs(o.Annotations, "="),
+		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices), Cgroups: cmp.Or(r.Cgroups, "default"),
+		CgroupMode: private(o.Cgroupns), CgroupParent: r.CgroupParent,
+		Annotations: pairs(o.Annotations, "="),
 	}
+	if n := c.Spec.Spec.Process.OOMScoreAdj; n != nil {
+		h.OomScoreAdj = *n
+	}
+	if res, err := o.Limits.Resources(); err == nil && res != nil {
+		h.limits(res)
+	}
+	return h
+}
+
+func (h *HostConfig) limits(res *specs.LinuxResources) {
+	if m := res.Memory; m != nil {
+		h.Memory, h.MemorySwap, h.MemoryReservation = known(m.Limit), known(m.Swap), known(m.Reservation)
+	}
+	if c := res.CPU; c != nil {
+		h.CpuShares, h.CpuPeriod, h.CpuQuota, h.CpusetCpus, h.CpusetMems = known(c.Shares), known(c.Period), known(c.Quota), c.Cpus, c.Mems
+		if h.CpuPeriod > 0 && h.CpuQuota > 0 {
+			h.NanoCpus = h.CpuQuota * 1e9 / int64(h.CpuPeriod)
+		}
+	}
+	if res.Pids != nil {
+		h.PidsLimit = known(res.Pids.Limit)
+	}
+	if res.BlockIO != nil {
+		h.BlkioWeight = known(res.BlockIO.Weight)
+	}
+}
+
+// known is a number that may be missing.
+func known[N any](p *N) (n N) {
+	if p != nil {
+		n = *p
+	}
+	return n
 }
 
 // list is never null in JSON.

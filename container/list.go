@@ -131,7 +131,7 @@ func find(states []storage.State, word string) (*storage.State, error) {
 		}
 	}
 	if found == nil {
-		return nil, notFound(word)
+		return nil, notFound(word, states)
 	}
 	return found, nil
 }

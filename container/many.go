@@ -96,6 +96,10 @@ func (sel *Selection) states(store *storage.Store) (words []string, states []*st
 // ErrNotFound says that there is no container of that name or id.
 var ErrNotFound = errors.New("no container with name or id")
 
-func notFound(word string) error {
-	return hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("%w %s", ErrNotFound, word)}, "rl ps -a lists them")
+func notFound(word string, states []storage.State) error {
+	names := make([]string, len(states))
+	for i := range states {
+		names[i] = states[i].Name
+	}
+	return hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("%w %s", ErrNotFound, word)}, append(hint.Meant("", word, names), "rl ps -a lists them")...)
 }

@@ -2,8 +2,6 @@ package container
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -33,7 +31,9 @@ func refine(s *storage.State) {
 
 func frozen(s *storage.State) bool {
 	if s.Cgroup != "" {
-		return cgroup.Reopen(s.Cgroup).Frozen()
+		g := cgroup.Reopen(s.Cgroup)
+		defer g.Close()
+		return g.Frozen()
 	}
 	return sys.Stopped(s.Pid)
 }
@@ -113,29 +113,4 @@ func signalAll(s *storage.State, sig syscall.Signal, meant func(pid int) bool) (
 }
 
 // Processes are the container's, by the numbers of the host: those in its pid namespace. With --pid=host it is the first alone.
-func Processes(s *storage.State) ([]int, error) {
-	space := func(pid string) string {
-		link, _ := os.Readlink("/proc/" + pid + "/ns/pid")
-		return link
-	}
-	its := space(strconv.Itoa(s.Pid))
-	if its == "" || its == space("self") {
-		return []int{s.Pid}, nil
-	}
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	var all []int
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil && space(name) == its {
-			all = append(all, pid)
-		}
-	}
-	return all, nil
-}
+func Processes(s *storage.State) ([]int, error) { return new(pidSpaces).of(s.Pid) }

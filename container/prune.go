@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
@@ -75,17 +76,27 @@ func dirsOf(states []storage.State) []string {
 	return dirs
 }
 
-// PruneVolumes removes what no container uses: anonymous volumes, with all the named ones, too.
-func PruneVolumes(filters []string, all bool) (p storage.Pruned, err error) {
-	var rest []string
+// VolumePrune takes all=true out of the filters of `rl volume prune`, and looks at the others before anybody is asked anything.
+func VolumePrune(filters []string, all bool) (rest []string, named bool, err error) {
 	for _, f := range filters {
-		if word, ok := strings.CutPrefix(f, "all="); ok {
-			all = all || word == "true" || word == "1"
+		word, ok := strings.CutPrefix(f, "all=")
+		if !ok {
+			rest = append(rest, f)
 			continue
 		}
-		rest = append(rest, f)
+		too, err := strconv.ParseBool(word)
+		if err != nil {
+			return nil, false, hint.Errorf("all=true, or leave it out", "filter all=%s: neither true nor false", word)
+		}
+		all = all || too
 	}
-	list, err := Volumes(rest)
+	_, err = volumeFilter(rest)
+	return rest, all, err
+}
+
+// PruneVolumes removes what no container uses: anonymous volumes, with all the named ones, too.
+func PruneVolumes(filters []string, all bool) (p storage.Pruned, err error) {
+	list, err := Volumes(filters)
 	if err != nil {
 		return p, err
 	}

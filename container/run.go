@@ -111,10 +111,13 @@ type run struct {
 	detach []byte
 	proc   *userns.Process
 	// group is its cgroup, nil for none. scope: it wants one of systemd's, whatever its limits.
-	group *cgroup.Group
-	scope bool
-	net   *slirp.Helper
-	fuse  *userns.Process
+	// killsBefore are those that the kernel killed for want of memory before an exec.
+	group       *cgroup.Group
+	scope       bool
+	killsBefore uint64
+	starving    *starving
+	net         *slirp.Helper
+	fuse        *userns.Process
 	// fuseWords is what fuse-overlayfs wrote to its standard error.
 	fuseWords *os.File
 	// brokenPipe: the reader of the program's output is gone, and rl ended it for that.
@@ -404,6 +407,7 @@ func (r *run) stay() (int, error) {
 	if r.net != nil {
 		go r.watchNetwork(r.net)
 	}
+	r.starving = watchMemory(r.group, func() { tell(r.dir.Dir, eventOf(r.asRecorded(), "oom")) })
 	limit := limitTime(r.Timeout, r.proc.Kill)
 	status, err := r.proc.Wait()
 	step("process %d ended: %s", r.proc.Pid, sys.Describe(status))

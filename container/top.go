@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/storage"
 	"github.com/rl-containers/rl/sys"
 )
 
@@ -29,18 +30,10 @@ type Process struct {
 
 // Top lists the processes of a container, by their numbers on the host.
 func Top(word string) ([]Process, error) {
-	s, err := Find(word)
+	_, pids, err := topPids(word)
 	if err != nil {
 		return nil, err
 	}
-	if !s.Running {
-		return nil, hint.Errorf("rl start "+s.Name, "top of container %s: it is not running", s.Name)
-	}
-	pids, err := Processes(s)
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(pids)
 	names := map[uint32]string{}
 	boot := bootTime()
 	var all []Process
@@ -50,6 +43,25 @@ func Top(word string) ([]Process, error) {
 		}
 	}
 	return all, nil
+}
+
+// TopPids are the processes of a container that runs, by their numbers on the host.
+func TopPids(word string) ([]int, error) {
+	_, pids, err := topPids(word)
+	return pids, err
+}
+
+func topPids(word string) (*storage.State, []int, error) {
+	s, err := Find(word)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !s.Running {
+		return nil, nil, hint.Errorf("rl start "+s.Name, "top of container %s: it is not running", s.Name)
+	}
+	pids, err := Processes(s)
+	slices.Sort(pids)
+	return s, pids, err
 }
 
 // ticks are in a second, for all that the kernel tells user space (USER_HZ, time(7)).
@@ -108,6 +120,14 @@ func userName(uid uint32) string {
 	number := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(number); err == nil {
 		return u.Username
+	}
+	return number
+}
+
+func nameOfGroup(gid uint32) string {
+	number := strconv.FormatUint(uint64(gid), 10)
+	if g, err := user.LookupGroupId(number); err == nil {
+		return g.Name
 	}
 	return number
 }

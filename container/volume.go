@@ -2,9 +2,8 @@ package container
 
 import (
 	"errors"
-	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rl-containers/rl/hint"
@@ -29,6 +28,9 @@ type Volume struct {
 	// UsedBy are the ids of the containers that have it, also of those that don't run.
 	UsedBy []string
 }
+
+// Label is the value of one, for templates.
+func (v Volume) Label(key string) string { return v.Labels[key] }
 
 // CreateVolume makes a volume. Without a name it gets a random one and is anonymous. The result is the name.
 func CreateVolume(v storage.Volume, ignore bool) (name string, err error) {
@@ -143,10 +145,11 @@ func volumeFilter(filters []string) (func(*Volume) bool, error) {
 func volumeTest(key, value string) (func(*Volume) bool, error) {
 	switch key {
 	case "name":
-		return func(v *Volume) bool {
-			same, _ := filepath.Match(value, v.Name)
-			return same || strings.Contains(v.Name, value)
-		}, nil
+		pattern, err := regexp.Compile(value)
+		if err != nil {
+			return nil, hint.Errorf("--filter name=data, or name=^data$", "filter name=%s: %w", value, err)
+		}
+		return func(v *Volume) bool { return pattern.MatchString(v.Name) }, nil
 	case "label":
 		return func(v *Volume) bool { return hasPair(v.Labels, value) }, nil
 	case "label!":

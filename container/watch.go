@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/idmap"
 	"github.com/rl-containers/rl/lazyjson"
 	"github.com/rl-containers/rl/logs"
@@ -60,8 +61,11 @@ type watcher struct {
 	dir  *storage.Container
 	proc *sys.Process
 	net  *slirp.Helper
-	hub  *stdio.Hub
-	log  logs.Writer
+	// group is its cgroup, nil for none.
+	group    *cgroup.Group
+	starving *starving
+	hub      *stdio.Hub
+	log      logs.Writer
 	// asked: the machine or the session goes down.
 	asked atomic.Bool
 	// checks are the health checks, renew that they want another life of the container.
@@ -115,6 +119,7 @@ func (w *watcher) live() (code int, err error) {
 	w.slim.settle()
 	w.slim.did(0) // what follows needs some of it again
 	w.startCheckups()
+	w.followGroup()
 	limit := limitTime(w.Timeout, w.proc.Kill)
 	status, err := w.proc.WaitIdle()
 	if err != nil {
@@ -128,6 +133,18 @@ func (w *watcher) live() (code int, err error) {
 		return timedOutCode, why
 	}
 	return exitCode(status), nil
+}
+
+// followGroup opens the container's cgroup, if it has one.
+func (w *watcher) followGroup() {
+	if life, err := storage.ReadLife(w.dir.Dir); err == nil {
+		w.group = cgroup.Reopen(life.Cgroup)
+	}
+	w.starving = watchMemory(w.group, func() {
+		if rec, err := storage.ReadRecord(w.dir.Dir); err == nil {
+			tell(w.dir.Dir, eventOf(rec, "oom"))
+		}
+	})
 }
 
 // end writes down the end, and starts the container again if its policy wants that.
@@ -145,13 +162,11 @@ func (w *watcher) end(code int, err error) {
 		life = &storage.Life{}
 	}
 	life.ExitCode, life.Finished = code, time.Now()
-	if lost == nil {
-		countGroup(life)
-	}
+	starved := w.countGroup(life)
 	if err != nil {
 		life.Error = err.Error()
 	}
-	w.tellEnd(code, life.OOMKilled)
+	w.tellEnd(code, starved)
 	r := &run{Request: Request{Remove: w.Remove}, id: os.Args[1], dir: w.dir}
 	if w.wants(life) {
 		w.again(r, life)

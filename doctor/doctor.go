@@ -59,6 +59,7 @@ func Probes() []Probe {
 		{"cgroup", cgroups},
 		{"runtime directory", runtimeDirectory},
 		{"systemd session", systemdSession},
+		{"logout", logout},
 		{"registries", registries},
 		{"run", runNone},
 		{"network", runNetwork},

@@ -269,6 +269,21 @@ func TestSystemdSession(t *testing.T) {
 	expect(t, systemdSession(h), OK, "linger is on", "")
 }
 
+func TestLogout(t *testing.T) {
+	h := sick(t, map[string]string{"/proc/self/cgroup": "0::/system.slice/cron.service\n"})
+	h.UID = 1000
+	expect(t, logout(h), OK, "outside of any login", "")
+	put(t, h, map[string]string{"/proc/self/cgroup": "0::/user.slice/user-1000.slice/session-3.scope\n", "/run/systemd/system/x": "",
+		"/run/systemd/sessions/3": "USER=ann\n", "/etc/systemd/logind.conf": "[Login]\nKillUserProcesses=no\n"})
+	expect(t, logout(h), OK, "stay when you log out", "")
+	put(t, h, map[string]string{"/etc/systemd/logind.conf": "[Login]\nKillUserProcesses=yes\n"})
+	expect(t, logout(h), Degraded, "KillUserProcesses=yes", "loginctl enable-linger, then rl run -d --lifetime=user")
+	put(t, h, map[string]string{"/proc/self/cgroup": "0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope\n"})
+	expect(t, logout(h), Degraded, "with your last session", "loginctl enable-linger")
+	put(t, h, map[string]string{"/var/lib/systemd/linger/ann": ""})
+	expect(t, logout(h), OK, "stay when you log out", "")
+}
+
 func TestRegistries(t *testing.T) {
 	h := sick(t, nil)
 	expect(t, registries(h), OK, "no registries.conf", "")

@@ -5,8 +5,10 @@ import (
 	"os"
 	"strings"
 
-	"github.com/rl-containers/rl/cgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/cgroup"
+	"github.com/rl-containers/rl/session"
 )
 
 // cgroups says which limits could be set. Nothing of a run without limits depends on it.
@@ -112,9 +114,22 @@ func systemdSession(h *Host) Result {
 	case !manager:
 		return degraded("no manager for you (no socket in "+dir+")", "limits need one; the rest works", "sudo loginctl enable-linger "+name+"   (or log in by ssh or a console)")
 	case !linger:
-		return Result{State: OK, Detail: "manager runs; no linger: what you leave running ends with your last session (loginctl enable-linger " + name + ")"}
+		return Result{State: OK, Detail: "manager runs; no linger: it ends with your last session"}
 	}
 	return good("manager runs, linger is on")
+}
+
+// logout says whether a container that is left alone outlives the login that this process is part of.
+func logout(h *Host) Result {
+	login := &session.Host{Root: h.Root, UID: h.UID, Getenv: h.Getenv}
+	place := login.Place()
+	if why, fix := login.Doom(place); why != "" {
+		return degraded("containers of rl run -d end when you log out: "+why, "they are stopped in order", strings.Replace(fix, "--lifetime", "rl run -d --lifetime", 1))
+	}
+	if place.Kind == session.Free {
+		return good("containers of rl run -d stay: they start outside of any login session of systemd's")
+	}
+	return good("containers of rl run -d stay when you log out")
 }
 
 func (h *Host) socket(path string) bool {

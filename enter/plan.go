@@ -62,6 +62,8 @@ type Plan struct {
 	Remove []string
 	// Measure, instead of all above, are directories whose use of disk is printed, a number a line.
 	Measure []string
+	// Lengths, with Measure: the lengths of the files, instead of what they take on disk.
+	Lengths bool
 	// Archive, instead of a program, is work on the files of a container, with the stream of an archive on descriptor 4: in the
 	// container that runs (Enter), else with Root and Mounts; a Root without Kind leaves the host's files in place. Nothing of
 	// the container is executed. What is left out is told in lines on standard error.

@@ -50,8 +50,12 @@ func measure(p *Plan) error {
 	if err := p.becomeRoot(); err != nil {
 		return err
 	}
+	size := sys.DiskUsage
+	if p.Lengths {
+		size = sys.FileSizes
+	}
 	for _, dir := range p.Measure {
-		bytes, _ := sys.DiskUsage(dir)
+		bytes, _ := size(dir)
 		if _, err := fmt.Println(bytes); err != nil {
 			return err
 		}

@@ -59,8 +59,9 @@ func (e *Event) is(key, value string) bool {
 	switch key {
 	case "container":
 		return e.Type == Container && (e.Name == value || strings.HasPrefix(e.ID, value))
-	case "event":
-		return e.Status == value
+	case "event": // docker's word for one is "health_status: healthy"
+		status, health, both := strings.Cut(value, ": ")
+		return e.Status == status && (!both || e.HealthStatus == health)
 	case "image":
 		return e.Type == Image && (named(e.Name, value) || strings.HasPrefix(strings.TrimPrefix(e.ID, "sha256:"), value)) ||
 			e.Type == Container && named(e.Image, value)

@@ -30,3 +30,14 @@ stage() {
 	install -d -m 0755 "$stage/bin"
 	install -m 0755 "$top"/bin/* "$stage/bin/"
 }
+
+# mirror SUITE: the first one in apt's sources that has the suite, else the first one with Debian's main part, else Debian's own.
+mirror() {
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
+		awk -v suite="$1" '$2 == suite && !found { print $1; found = 1 }
+			!any && $1 ~ "/debian/*$" { any = $1 }
+			END { if (!found) print any ? any : "http://deb.debian.org/debian" }'
+}
+
+# apt_options: a mirror that is a snapshot has old dates; what this machine's apt was told about them holds for another's, too.
+apt_options() { apt-config dump | grep -E '^Acquire::(Check-Valid-Until|Check-Date|http::Proxy|https::Proxy) ' || true; }

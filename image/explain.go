@@ -53,7 +53,9 @@ func explainRegistry(err error, name reference.Named) error {
 			fmt.Sprintf("[[registry]] location = %q insecure = true   (three lines)", host))
 	case has("x509:"), has("certificate"):
 		return hint.With(err, "its CA's certificate belongs to ~/.config/containers/certs.d/"+host+"/ca.crt; rl pull --tls-verify=false "+name.String()+" goes without")
-	case has("unauthorized"), has("authentication required"), has("denied"):
+	case has("getting username and password"):
+		return hint.With(err, "ls -l shows whose the file is; --authfile FILE names another")
+	case refused(text):
 		return hint.With(err, "the image is private or doesn't exist. Credentials are read from ~/.config/containers/auth.json and ~/.docker/config.json: podman login "+host+" writes them")
 	case has("manifest unknown"), has("name unknown"), has("not found"), has("repository name not known"):
 		return hint.With(err, "is it spelled right? skopeo list-tags docker://"+name.Name()+" lists its tags")

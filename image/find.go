@@ -50,7 +50,8 @@ func found(name string, err error) error {
 
 // candidates are the full names that name may stand for among images that are here.
 func (s *Store) candidates(name string) ([]reference.Named, error) {
-	if _, err := reference.ParseNormalizedNamed(name); err != nil {
+	normal, err := reference.ParseNormalizedNamed(untagged(name))
+	if err != nil {
 		return nil, hint.Errorf("[REGISTRY/]NAME[:TAG|@DIGEST], all but the tag in lower case", "%q is not the name of an image: %w", name, err)
 	}
 	sys, err := s.system("")
@@ -60,6 +61,10 @@ func (s *Store) candidates(name string) ([]reference.Named, error) {
 	names, err := shortnames.ResolveLocally(sys, untagged(name))
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
+	}
+	// Where nothing says what short names stand for they are docker.io's, as for a pull.
+	if len(names) == 1 && names[0].Name() != normal.Name() {
+		names = append(names, reference.TagNameOnly(normal))
 	}
 	return names, nil
 }

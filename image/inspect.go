@@ -32,6 +32,9 @@ func (s *Store) Inspect(ctx context.Context, names []string) (*[]storage.ImageAn
 		_, no := reference.ParseNormalizedNamed(name) // no image can be called so
 		a.Missing = no != nil || errors.As(err, &missing)
 		a.Image, a.Error, a.Hints = nil, err.Error(), hint.Of(err)
+		if a.Missing {
+			a.Hints = s.near(name)
+		}
 	}
 	return &answers, nil
 }

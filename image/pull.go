@@ -40,6 +40,14 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 	}
 	// podman's variable; the library knows docker's.
 	sys.AuthFilePath = cmp.Or(o.Authfile, os.Getenv("REGISTRY_AUTH_FILE"))
+	found := &credentials{}
+	if sys.AuthFilePath == "" {
+		if found, err = findCredentials(); err != nil {
+			return "", err
+		}
+		defer found.close()
+		sys.AuthFilePath = found.path()
+	}
 	if o.TLSVerify != nil {
 		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
 	}
@@ -55,7 +63,7 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 			s.tell("pull", id, name.String())
 			return id, s.sync()
 		}
-		failed = append(failed, explainRegistry(fmt.Errorf("pull %s: %w", name, err), name))
+		failed = append(failed, found.explain(explainRegistry(fmt.Errorf("pull %s: %w", name, err), name)))
 	}
 	if len(failed) == 1 {
 		return "", failed[0]

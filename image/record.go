@@ -30,10 +30,10 @@ func (s *Store) Resolve(ctx context.Context, r storage.Resolve) error {
 	var missing *missingError
 	if errors.As(err, &missing) {
 		if r.Pull == "never" {
-			return hint.Errorf("rl pull "+r.Image+", or run it without --pull=never", "image %s is not here", r.Image)
+			return hint.With(fmt.Errorf("image %s is not here", r.Image), append(s.near(r.Image), "rl pull "+r.Image+", or run it without --pull=never")...)
 		}
 		if _, err = s.Pull(ctx, PullOptions{Name: r.Image, Platform: r.Platform}); err != nil {
-			return err
+			return hint.With(err, s.near(r.Image)...)
 		}
 		found, err = s.find(r.Image)
 	}

@@ -19,7 +19,7 @@ func (s *Store) Remove(name string, force bool, done func(line string)) error {
 		if force {
 			return nil
 		}
-		return hint.With(&hint.Exit{Code: 1, Err: err}, "rl images lists them")
+		return hint.With(&hint.Exit{Code: 1, Err: err}, append(s.near(name), "rl images lists them")...)
 	}
 	if err != nil {
 		return err

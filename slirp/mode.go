@@ -83,7 +83,7 @@ func unsupported(network, name string) error {
 		return hint.Errorf("--network=host shares the host's network; the others are slirp4netns, pasta, none",
 			"--network %s: joining another network namespace is not supported yet", network)
 	}
-	return hint.Errorf("the networks are slirp4netns (the default), pasta, none, host",
+	return hint.Errorf("slirp4netns (the default), pasta, none, host; container:NAME shares that of another container, and published ports (-p) are reached at host.containers.internal",
 		"--network %s: named networks are not supported yet", network)
 }
 

@@ -52,6 +52,7 @@ type Options struct {
 
 	Limits      LimitOptions `json:",omitzero"`
 	OOMScoreAdj string       `json:",omitempty"`
+	Systemd     string       `json:",omitempty"` // --systemd: "" and "true" (when the program is one), "always", "false"
 	Cgroupns    string       `json:",omitempty"` // --cgroupns: "", "private" or "host"
 }
 
@@ -75,6 +76,8 @@ type Container struct {
 	Compat bool
 	// AllDevices shows the host's devices (--privileged).
 	AllDevices bool
+	// Systemd: the program is a systemd, and needs a cgroup.
+	Systemd bool `json:",omitempty"`
 	// Init starts rl's reaping stub as PID 1 before the program.
 	Init bool
 	// Volumes are what the mounts of the spec whose type is VolumeType stand for.

@@ -50,7 +50,7 @@ func FromImage(img Image, o Options) (*Container, error) {
 	s := &specs.Spec{Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: o.ReadOnly},
 		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
 	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}
-	for _, step := range []func() error{m.security, m.namespaces, m.args, m.env, m.workdir, m.user, m.capabilities, m.limits, m.resources,
+	for _, step := range []func() error{m.security, m.namespaces, m.args, m.systemd, m.env, m.workdir, m.user, m.capabilities, m.limits, m.resources,
 		m.sysctls, m.mounts, m.labels, m.annotations, m.stopSignal, m.health, m.platform, m.clean} {
 		if err := step(); err != nil {
 			return nil, err
@@ -164,6 +164,9 @@ func (m *maker) annotations() error {
 // stopSignal refuses a bad one of the user's; an image's own mistake must not keep it from running.
 func (m *maker) stopSignal() error {
 	m.c.StopSignal = m.o.StopSignal
+	if m.c.StopSignal == "" && m.c.Systemd {
+		m.c.StopSignal = "SIGRTMIN+3" // systemd(1): halt
+	}
 	if m.c.StopSignal != "" {
 		if !knownSignal(m.c.StopSignal) {
 			return hint.Errorf("a name such as SIGTERM, or a number from 1 to 64: kill -l", "--stop-signal %s: no such signal", m.c.StopSignal)

@@ -47,7 +47,9 @@ func (m *maker) ownMounts() ([]specs.Mount, error) {
 	if m.o.IPC != "none" {
 		all = slices.Insert(all, 3, shm)
 	}
-	if m.o.ReadOnly {
+	if m.c.Systemd {
+		all = append(all, systemdMounts()...)
+	} else if m.o.ReadOnly {
 		// What programs write to even where all else is fixed: podman's --read-only-tmpfs, which is its default.
 		for _, t := range [][2]string{{"/run", "mode=755"}, {"/tmp", "mode=1777"}, {"/var/tmp", "mode=1777"}} {
 			all = append(all, specs.Mount{Destination: t[0], Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "tmpcopyup", t[1]}})
@@ -116,7 +118,7 @@ func (m *maker) cgroup() specs.Mount {
 		return specs.Mount{Destination: "/sys/fs/cgroup", Type: "bind", Source: "/sys/fs/cgroup", Options: []string{"rbind", "ro", "nosuid", "nodev", "noexec"}}
 	}
 	options := []string{"nosuid", "nodev", "noexec", "relatime"}
-	if !m.o.Privileged {
+	if !m.o.Privileged && !m.c.Systemd {
 		options = append(options, "ro")
 	}
 	return specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: options}

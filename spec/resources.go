@@ -69,6 +69,35 @@ func (o *LimitOptions) Resources() (*specs.LinuxResources, error) {
 	return r.res, nil
 }
 
+// With are the limits after an update.
+func (o LimitOptions) With(typed LimitOptions) LimitOptions {
+	if typed.CPUs != "" {
+		o.CPUQuota, o.CPUPeriod = "", ""
+	}
+	if typed.CPUQuota != "" || typed.CPUPeriod != "" {
+		o.CPUs = ""
+	}
+	for _, f := range [][2]*string{{&o.Memory, &typed.Memory}, {&o.MemorySwap, &typed.MemorySwap}, {&o.MemoryReservation, &typed.MemoryReservation},
+		{&o.MemorySwappiness, &typed.MemorySwappiness}, {&o.CPUs, &typed.CPUs}, {&o.CPUShares, &typed.CPUShares}, {&o.CPUPeriod, &typed.CPUPeriod},
+		{&o.CPUQuota, &typed.CPUQuota}, {&o.CpusetCPUs, &typed.CpusetCPUs}, {&o.CpusetMems, &typed.CpusetMems}, {&o.Pids, &typed.Pids},
+		{&o.BlkioWeight, &typed.BlkioWeight}} {
+		*f[0] = cmp.Or(*f[1], *f[0])
+	}
+	for _, f := range [][2]*[]string{{&o.BlkioWeightDevice, &typed.BlkioWeightDevice}, {&o.ReadBps, &typed.ReadBps}, {&o.WriteBps, &typed.WriteBps},
+		{&o.ReadIOps, &typed.ReadIOps}, {&o.WriteIOps, &typed.WriteIOps}, {&o.Conf, &typed.Conf}} {
+		*f[0] = append(*f[0], *f[1]...)
+	}
+	return o
+}
+
+// Only are those of the limits that an update names, with what their meaning depends on: swap is counted together with memory.
+func (o LimitOptions) Only(typed LimitOptions) LimitOptions {
+	if typed.Memory+typed.MemorySwap != "" {
+		typed.Memory, typed.MemorySwap = o.Memory, o.MemorySwap
+	}
+	return typed
+}
+
 type resources struct {
 	res *specs.LinuxResources
 	any bool

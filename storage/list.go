@@ -129,6 +129,9 @@ func (s *Store) Rename(state *State, name string) error {
 	})
 }
 
+// Write replaces one of the container's files, as JSON. Who changes what somebody else may change, too, does so within a Change.
+func (s *State) Write(name string, v any) error { return (&Container{Dir: s.Dir}).Write(name, v) }
+
 // Change rewrites the record of a container; two at once come one after the other.
 func (s *Store) Change(state *State, change func(*Record) error) error {
 	guard, err := s.guardNames()

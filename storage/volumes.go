@@ -217,7 +217,7 @@ func (s *Store) FindVolume(word string) (*Volume, error) {
 		found = &all[i]
 	}
 	if found == nil {
-		return nil, hint.With(fmt.Errorf("volume %s: %w", word, ErrNoVolume), "rl volume ls lists them")
+		return nil, hint.With(fmt.Errorf("volume %s: %w", word, ErrNoVolume), append(hint.Meant("", word, volumeNames(all)), "rl volume ls lists them")...)
 	}
 	return found, nil
 }

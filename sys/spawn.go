@@ -112,6 +112,7 @@ func (s *Spawn) compile(memfd int) (*table, error) {
 	if len(s.Join) > 0 {
 		exe = s.join(t, exe, memfd < 0)
 		s.addFork(t)
+		s.joinCgroup(t)
 	} else if memfd < 0 {
 		exe = s.mountSelf(t)
 	}
@@ -138,13 +139,25 @@ func (s *Spawn) join(t *table, exe int, mount bool) int {
 			t.add(seal, unix.SYS_UNSHARE, unix.CLONE_NEWNS)
 			exe, mount = s.mountSelf(t), false
 		}
-		t.add(plain, unix.SYS_SETNS, f.Fd(), uintptr(kind))
+		if kind != unix.CLONE_NEWCGROUP {
+			t.add(plain, unix.SYS_SETNS, f.Fd(), uintptr(kind))
+		}
 	}
 	if mount {
 		t.add(seal, unix.SYS_UNSHARE, unix.CLONE_NEWNS)
 		exe = s.mountSelf(t)
 	}
 	return exe
+}
+
+// joinCgroup enters the cgroup namespace, by the process that stays: seen from inside a cgroup namespace the cgroup that the caller comes
+// from is no place at all, and nobody is cloned from there (ENOENT; cgroup-v2.rst, "nsdelegate").
+func (s *Spawn) joinCgroup(t *table) {
+	for _, f := range s.Join {
+		if kind, _ := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE); kind == unix.CLONE_NEWCGROUP {
+			t.add(plain, unix.SYS_SETNS, f.Fd(), unix.CLONE_NEWCGROUP)
+		}
+	}
 }
 
 // joins tells whether a namespace of this kind is among those to enter.

@@ -16,10 +16,18 @@ func DiskUsage(path string) (bytes int64, complete bool) {
 	return u.bytes, !u.closed
 }
 
+// FileSizes is how long the files of the tree are together, as ls -l shows it: a directory counts nothing, a hole all that it spans.
+func FileSizes(path string) (bytes int64, complete bool) {
+	u := &usage{seen: map[[2]uint64]bool{}, lengths: true}
+	u.add(unix.AT_FDCWD, path)
+	return u.bytes, !u.closed
+}
+
 type usage struct {
-	bytes  int64
-	closed bool
-	seen   map[[2]uint64]bool
+	bytes   int64
+	closed  bool
+	lengths bool // of the files, instead of their blocks
+	seen    map[[2]uint64]bool
 }
 
 func (u *usage) add(dir int, name string) {
@@ -29,7 +37,9 @@ func (u *usage) add(dir int, name string) {
 		return
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		u.bytes += st.Blocks * 512
+		if !u.lengths {
+			u.bytes += st.Blocks * 512
+		}
 		u.below(dir, name)
 		return
 	}
@@ -40,7 +50,11 @@ func (u *usage) add(dir int, name string) {
 		}
 		u.seen[key] = true
 	}
-	u.bytes += st.Blocks * 512
+	if u.lengths {
+		u.bytes = max(u.bytes, u.bytes+st.Size) // not over the edge: a container's files may be holes of any length
+	} else {
+		u.bytes += st.Blocks * 512
+	}
 }
 
 func (u *usage) below(dir int, name string) {

@@ -34,6 +34,9 @@ func TestDiskUsage(t *testing.T) {
 	if grown := after - before; !ok || grown < 1<<20 || grown > 1<<20+1<<16 {
 		t.Errorf("grown by %d, complete %v", grown, ok)
 	}
+	if n, ok := FileSizes(dir); !ok || n != 1<<20+1<<30+int64(len("/")) {
+		t.Errorf("lengths %d, complete %v", n, ok)
+	}
 	if os.Getuid() == 0 {
 		return
 	}

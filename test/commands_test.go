@@ -35,6 +35,9 @@ func (s *script) close() {
 	for _, f := range s.closers {
 		f()
 	}
+	if vmGroup() != "" { // its containers are in the user's own home, where the next script's will be
+		exec.Command(filepath.Join(s.lab.bin, "rl"), "rm", "--all", "--force").Run()
+	}
 	for _, p := range touching(s.work) {
 		if q, err := os.FindProcess(p.pid); err == nil {
 			q.Kill()

@@ -24,7 +24,7 @@ type registries struct {
 }
 
 // start returns host:port of the registry with a flaw: "" none; "tls" https by a certificate that nobody knows; "truncate" ends
-// each blob early; "flip" changes a byte of each blob; "down" refuses connections; "error" answers 500; "denied" asks for a password.
+// each blob early; "flip" changes a byte of each blob; "down" refuses connections; "error" answers 500; "denied" asks for a password, "login" for user's, which is secret.
 func (r *registries) start(flaw string) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,7 +46,7 @@ func (r *registries) start(flaw string) (string, error) {
 	case "down":
 		plain.Close()
 		return plain.Listener.Addr().String(), nil
-	case "truncate", "flip", "error", "denied":
+	case "truncate", "flip", "error", "denied", "login":
 		server = httptest.NewServer(flawed(handler, flaw))
 	default:
 		return "", fmt.Errorf("no flaw -%s", flaw)
@@ -94,15 +94,20 @@ func flawed(next http.Handler, flaw string) http.Handler {
 		switch {
 		case flaw == "error":
 			http.Error(w, `{"errors":[{"code":"UNKNOWN","message":"\u001b[2Jthe disk of the registry is full"}]}`, http.StatusInternalServerError)
-		case flaw == "denied":
+		case flaw == "denied", flaw == "login" && !loggedIn(req):
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`, http.StatusUnauthorized)
-		case blob:
+		case blob && flaw != "login":
 			spoil(w, req, next, flaw)
 		default:
 			next.ServeHTTP(w, req)
 		}
 	})
+}
+
+func loggedIn(req *http.Request) bool {
+	user, password, ok := req.BasicAuth()
+	return ok && user == "user" && password == "secret"
 }
 
 // spoil sends a blob with its length but only half of it, or with one byte changed.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -104,6 +106,25 @@ func remove(dir string) error {
 
 func TestScript(t *testing.T) { runScripts(t, "script") }
 
+// TestRuntimeDir is each verb again, by a user whose login made an XDG_RUNTIME_DIR.
+func TestRuntimeDir(t *testing.T) {
+	var files []string
+	for _, name := range []string{"df", "events", "files_commit", "files_cp", "files_diff", "files_export", "groups", "health", "image_inspect", "image_load",
+		"image_pull", "inspect", "limits", "live_attach", "live_exec", "live_join", "live_restart", "live_states", "logs", "net_publish", "prune", "ps",
+		"run_basic", "run_tty", "stats", "top", "volume_use", "volume_verbs"} {
+		files = append(files, filepath.Join("script", name+".txtar"))
+	}
+	l := mustLab(t)
+	p := l.params(t)
+	p.Files = files
+	p.Setup = func(env *testscript.Env) error {
+		err := l.setup(env)
+		env.Setenv("XDG_RUNTIME_DIR", mkdir(t, filepath.Join(env.WorkDir, "xdg")))
+		return err
+	}
+	testscript.Run(t, p)
+}
+
 // TestNosub is run as a user without subuid ranges.
 func TestNosub(t *testing.T) {
 	if first, _ := subuids(); first != "" {
@@ -120,17 +141,29 @@ func TestRoot(t *testing.T) {
 	runScripts(t, "root")
 }
 
+// TestUnified is run in a cgroup of version 2 that was delegated to the user.
+func TestUnified(t *testing.T) {
+	if unix.Access("/sys/fs/cgroup/cgroup.procs", unix.F_OK) != nil {
+		t.Skip("no cgroup of version 2 alone: run it by hack/test, in hack/unified-view")
+	}
+	runScripts(t, "unified")
+}
+
 func runScripts(t *testing.T, dir string) {
-	l := mustLab(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                 dir,
+	p := mustLab(t).params(t)
+	p.Dir = dir
+	testscript.Run(t, p)
+}
+
+func (l *lab) params(t *testing.T) testscript.Params {
+	return testscript.Params{
 		WorkdirRoot:         mkdir(t, filepath.Join(l.root, t.Name())),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               func(env *testscript.Env) error { return l.setup(env) },
+		Setup:               l.setup,
 		Condition:           l.condition,
 		Cmds:                l.commands(),
-	})
+	}
 }
 
 func mustLab(t testing.TB) *lab {
@@ -148,9 +181,15 @@ func mkdir(t testing.TB, dir string) string {
 	return dir
 }
 
-// setup gives a script a home of its own, as after a login without a session manager: no XDG_RUNTIME_DIR, no D-Bus.
+// setup gives a script a home of its own, as after a login without a session manager: no XDG_RUNTIME_DIR, no D-Bus. In the
+// virtual machine it has what this login has.
 func (l *lab) setup(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
+	if vmGroup() != "" {
+		home = os.Getenv("HOME")
+		env.Setenv("XDG_RUNTIME_DIR", os.Getenv("XDG_RUNTIME_DIR"))
+		env.Setenv("DEBIAN", l.fixtures.debianTar)
+	}
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
@@ -215,7 +254,7 @@ func (l *lab) condition(name string) (bool, error) {
 			f.Close()
 		}
 		return err == nil, nil
-	case "slirp4netns", "pasta", "podman", "skopeo", "strace":
+	case "slirp4netns", "pasta", "podman", "skopeo", "strace", "zsh", "fish", "mandoc":
 		return has(name), nil
 	case "systemd":
 		_, err := os.Stat("/run/systemd/system")

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -18,13 +16,113 @@ func (*CompletionCmd) Help() string {
 	return "bash: source <(rl completion bash)\nzsh:  source <(rl completion zsh)\nfish: rl completion fish | source"
 }
 
-// words are a verb with its flags, for scripts and pages.
+// Run prints the script, which asks rl for all that it offers.
+func (c *CompletionCmd) Run() error {
+	switch c.Shell {
+	case "fish":
+		fmt.Print(fishScript)
+	case "zsh":
+		fmt.Print(zshScript)
+	default:
+		fmt.Print(bashScript)
+	}
+	return nil
+}
+
+// Each script asks `rl __complete` (complete.go). An rl that was typed with its path is asked itself; by an alias the one in PATH.
+// A word that ends in : / or = goes on, and no space is put behind it.
+
+// bash takes words apart at : and =, and puts the answer in the place of the last part.
+const bashScript = `# bash completion for rl
+_rl() {
+	local line=${COMP_LINE:0:COMP_POINT} rl=${COMP_WORDS[0]/#\~/$HOME} word help cur part
+	[ "${rl##*/}" = rl ] || rl=rl
+	cur=${line##*[[:space:]]}
+	part=${cur%"${cur##*[:=]}"}
+	[[ $COMP_WORDBREAKS == *[:=]* ]] || part=
+	COMPREPLY=()
+	while IFS= read -r help; do
+		word=${help%%$'\t'*}
+		if [ -n "$word" ]; then
+			COMPREPLY+=("${word#"$part"}")
+			[[ $word != *[:/=] ]] || compopt -o nospace 2>/dev/null
+		elif [ ${#COMPREPLY[@]} = 0 ]; then
+			[[ $help == *dirs ]] && compopt -o dirnames 2>/dev/null || compopt -o default 2>/dev/null
+		else
+			compopt -o nospace 2>/dev/null
+			while IFS= read -r word; do
+				[ ! -d "$word" ] && word="$word " || word=$word/
+				COMPREPLY+=("$word")
+			done < <(compgen -f -- "${cur#"$part"}")
+		fi
+	done < <("$rl" __complete --line "$line" 2>/dev/null)
+}
+complete -F _rl rl
+`
+
+// zsh runs the file as the function when it is found in fpath, and reads it once when it is sourced.
+const zshScript = `#compdef rl
+# zsh completion for rl
+_rl() {
+	local rl=${(Q)words[1]/#\~/$HOME} text word files=
+	local -a typed plain open
+	[[ ${rl:t} = rl ]] || rl=rl
+	typed=("${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}")
+	for text in "${(@f)$("$rl" __complete -- "${typed[@]}" 2>/dev/null)}"; do
+		word=${text%%$'\t'*}
+		if [[ -z $word ]]; then
+			files=${text#$'\t'}
+		elif [[ $word = *[:/=] ]]; then
+			open+=("${word//:/\\:}:${text#*$'\t'}")
+		else
+			plain+=("${word//:/\\:}:${text#*$'\t'}")
+		fi
+	done
+	(( $#plain )) && _describe -t rl rl plain
+	(( $#open )) && _describe -t rl rl open -S ''
+	[[ -n $files && $PREFIX = --*=* ]] && compset -P '*='
+	case $files in
+	files) _files ;;
+	dirs) _files -/ ;;
+	esac
+}
+if [[ $funcstack[1] = _rl ]]; then
+	_rl "$@"
+else
+	(( $+functions[compdef] )) || { autoload -U compinit && compinit }
+	compdef _rl rl
+fi
+`
+
+// fish takes the words with what is said of them as they are.
+const fishScript = `# fish completion for rl
+function __rl_complete
+	set -l typed (commandline -opc)
+	set -l rl rl
+	string match -q -r '(^|/)rl$' -- $typed[1]; and set rl (string replace -r '^~' $HOME -- $typed[1])
+	set -l current (commandline -ct)
+	for text in (command $rl __complete -- $typed[2..-1] "$current" 2>/dev/null)
+		switch $text
+		case \tfiles \tdirs
+			set -l flag (string match -r -- '^--[a-z-]*=' $current)
+			for path in (__fish_complete_path (string replace -- "$flag" '' $current))
+				test $text = \tfiles; or string match -q -r '/(\t|$)' -- $path; and echo "$flag$path"
+			end
+		case '*'
+			echo $text
+		end
+	end
+end
+complete -c rl -f -a '(__rl_complete)'
+`
+
+// words are a verb with its flags, for pages.
 type words struct {
 	verb  *verb
 	model *kong.Application
 }
 
-// tree reads the flags of all verbs, those of groups too: the one source of help, completion and man pages.
+// tree reads the flags of all verbs, those of groups too: the one source of help and man pages.
 func tree() ([]words, error) {
 	all := leaves(commands())
 	var list []words
@@ -38,116 +136,6 @@ func tree() ([]words, error) {
 	return list, nil
 }
 
-// firstWords are what can follow rl, and groups what can follow each of them.
-func firstWords() (names []string, groups []groupWords) {
-	for _, v := range commands() {
-		names = append(names, v.name)
-		if g, ok := v.command().(group); ok {
-			in := groupWords{name: v.name}
-			for _, w := range g {
-				in.words = append(in.words, w.name)
-			}
-			groups = append(groups, in)
-		}
-	}
-	return names, append(groups, groupWords{"oci", ociWords()})
-}
-
-type groupWords struct {
-	name  string
-	words []string
-}
-
-// object is what the first argument names, and the command that lists such: "" for files and all else.
-func (w words) object() string {
-	if len(w.model.Positional) == 0 {
-		return ""
-	}
-	kind, _, _ := strings.Cut(w.model.Positional[0].Name, " ")
-	const images = "rl images --noheading --format '{{.Repository}}:{{.Tag}}'"
-	switch kind {
-	case "image":
-		return "echo tiny; " + images
-	case "object":
-		return "rl ps -a --format '{{.Names}}'; " + images + "; rl volume ls -q"
-	case "container":
-		return "rl ps -aq"
-	case "volume":
-		return "rl volume ls -q"
-	}
-	return ""
-}
-
-// flags are "--name" and "-n", sorted.
-func (w words) flags() []string {
-	var all []string
-	for _, f := range w.model.Flags {
-		if f.Hidden {
-			continue
-		}
-		all = append(all, "--"+f.Name)
-		if f.Short != 0 {
-			all = append(all, "-"+string(f.Short))
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-// Run prints the script.
-func (c *CompletionCmd) Run() error {
-	list, err := tree()
-	if err != nil {
-		return err
-	}
-	switch c.Shell {
-	case "fish":
-		fmt.Print(fish(list))
-	case "zsh":
-		fmt.Print("autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n" + bash(list))
-	default:
-		fmt.Print(bash(list))
-	}
-	return nil
-}
-
-// bash completes verbs, flags, and after them images, containers, volumes or files.
-func bash(list []words) string {
-	var b strings.Builder
-	names, groups := firstWords()
-	fmt.Fprintf(&b, `# bash completion for rl; bashcompinit makes zsh read it.
-_rl() {
-	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} at=1 words= w
-	COMPREPLY=()
-	[ "$COMP_CWORD" = 1 ] || case $verb in
-`)
-	for _, g := range groups {
-		fmt.Fprintf(&b, "\t%s) at=2; words='%s' ;;\n", g.name, strings.Join(g.words, " "))
-	}
-	fmt.Fprintf(&b, `	esac
-	if [ "$COMP_CWORD" = 1 ]; then
-		words='%s'
-	elif [ "$COMP_CWORD" -gt $at ]; then
-		[ $at = 1 ] || verb="$verb ${COMP_WORDS[2]}"
-		words=
-		case "$verb:$cur" in
-`, strings.Join(names, " "))
-	for _, w := range list {
-		fmt.Fprintf(&b, "\t\t'%s:'-*) words='%s' ;;\n", w.verb.name, strings.Join(w.flags(), " "))
-		if o := w.object(); o != "" {
-			fmt.Fprintf(&b, "\t\t'%s:'*) words=$({ %s; } 2>/dev/null) ;;\n", w.verb.name, o)
-		}
-	}
-	b.WriteString(`		esac
-		compopt -o default 2>/dev/null
-	fi
-	while IFS= read -r w; do COMPREPLY+=("$w"); done < <(compgen -W "$words" -- "$cur")
-}
-complete -F _rl rl
-`)
-	return b.String()
-}
-
 // ociWords are what can follow rl oci.
 func ociWords() []string {
 	var all []string
@@ -159,50 +147,3 @@ func ociWords() []string {
 	}
 	return all
 }
-
-// fish completes the same. __rl_at asks which words stand before the one that is typed.
-func fish(list []words) string {
-	var b strings.Builder
-	b.WriteString(`# fish completion for rl
-function __rl_at
-	set -l before (commandline -opc)[2..-1]
-	string match -q -- "$argv[1] *" "$before "
-end
-function __rl_after
-	set -l before (commandline -opc)[2..-1]
-	test "$before" = "$argv[1]"
-end
-`)
-	for _, v := range commands() {
-		fmt.Fprintf(&b, "complete -c rl -n '__rl_after \"\"' -f -a %s -d '%s'\n", v.name, quote(v.help))
-	}
-	_, groups := firstWords()
-	for _, g := range groups {
-		fmt.Fprintf(&b, "complete -c rl -n '__rl_after %s' -f -a '%s'\n", g.name, strings.Join(g.words, " "))
-	}
-	for _, w := range list {
-		for _, f := range w.model.Flags {
-			fishFlag(&b, w.verb.name, f)
-		}
-		if o := w.object(); o != "" {
-			fmt.Fprintf(&b, "complete -c rl -n '__rl_at \"%s\"' -f -a '(begin; %s; end 2>/dev/null)'\n", w.verb.name, quote(o))
-		}
-	}
-	return b.String()
-}
-
-func fishFlag(b *strings.Builder, verb string, f *kong.Flag) {
-	if f.Hidden {
-		return
-	}
-	fmt.Fprintf(b, "complete -c rl -n '__rl_at \"%s\"' -l %s -d '%s'", verb, f.Name, quote(f.Help))
-	if f.Short != 0 {
-		fmt.Fprintf(b, " -s %c", f.Short)
-	}
-	if !f.IsBool() {
-		b.WriteString(" -r")
-	}
-	b.WriteString("\n")
-}
-
-func quote(s string) string { return strings.ReplaceAll(s, "'", `\'`) }

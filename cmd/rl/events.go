@@ -99,8 +99,13 @@ func newEventEntry(e *events.Event) *eventEntry {
 	return &eventEntry{e.ContainerExitCode, e.ID, e.Image, e.Name, e.Status, e.Time.Unix(), e.Time.UnixNano(), e.Type, e.HealthStatus, e.Attributes}
 }
 
-// Action is docker's name of Status.
-func (e *eventEntry) Action() string { return e.Status }
+// Action is docker's name of Status, with the health in the same word.
+func (e *eventEntry) Action() string {
+	if e.HealthStatus != "" {
+		return e.Status + ": " + e.HealthStatus
+	}
+	return e.Status
+}
 
 // Scope is where docker's events happen.
 func (*eventEntry) Scope() string { return "local" }

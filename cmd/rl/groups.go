@@ -18,7 +18,7 @@ func (group) Run() error { return &hint.Exit{Code: 125} }
 
 // containerGroup are the verbs about containers by docker's and podman's longer names.
 func containerGroup() command {
-	g := group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "logs", "wait", "cp", "diff", "commit", "export", "rename", "ls=ps", "ps", "port", "top", "rm"))
+	g := group(same("run", "create", "start", "stop", "restart", "kill", "pause", "unpause", "exec", "attach", "logs", "wait", "cp", "diff", "commit", "export", "update", "rename", "ls=ps", "ps", "port", "top", "stats", "rm"))
 	return append(g, verb{"inspect", "Show all about containers", func() command { return new(ContainerInspectCmd) }},
 		verb{"prune", "Remove all containers that don't run", func() command { return new(ContainerPruneCmd) }})
 }
@@ -99,7 +99,7 @@ func (g group) enter(v *verb, args []string) error {
 	}
 	in := find(g, args[0])
 	if in == nil {
-		return hint.Errorf("rl "+v.name+" --help lists the commands"+nearest(v.name+" ", args[0], g), "unknown command %q of %s", args[0], v.name)
+		return unknown(v.name+" ", args[0], g)
 	}
 	whole := verb{v.name + " " + in.name, in.help, in.command}
 	return whole.run(args[1:])

@@ -12,8 +12,10 @@ import (
 // InspectCmd is `rl inspect`.
 type InspectCmd struct {
 	Format string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
+	Size   bool     `short:"s" help:"Also what containers wrote (SizeRw), and with the image (SizeRootFs), in bytes: takes as long as du."`
 	Type   string   `placeholder:"TYPE" help:"container, image or volume; without it, or with all, in this order."`
-	Names  []string `arg:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
+	Latest bool     `short:"l" help:"The container that was made last."`
+	Names  []string `arg:"" optional:"" name:"object" help:"Name, id, or the unique beginning of an id, of a container, an image or a volume."`
 }
 
 // Run shows all about those that are there, and fails for the others.
@@ -23,7 +25,22 @@ func (c *InspectCmd) Run() error {
 	default:
 		return hint.Errorf("container, image, volume or all", "inspect: --type %s: unknown", c.Type)
 	}
-	i := inspection{kind: c.Type, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
+	if c.Size && (c.Type == "image" || c.Type == "volume") {
+		return hint.Errorf("leave one of them out", "inspect: --size is about containers, --type %s is not", c.Type)
+	}
+	switch {
+	case c.Latest && (len(c.Names) > 0 || c.Type != "" && c.Type != "container"):
+		return hint.Errorf("rl inspect --latest", "inspect: --latest is a container, and something else is named")
+	case c.Latest:
+		last, err := container.Latest()
+		if err != nil {
+			return fmt.Errorf("inspect: %w", err)
+		}
+		c.Names = []string{last.ID}
+	case len(c.Names) == 0:
+		return hint.Errorf("rl inspect NAME…", "inspect: nothing is named")
+	}
+	i := inspection{kind: c.Type, size: c.Size, words: c.Names, found: make([]any, len(c.Names)), errs: make([]error, len(c.Names))}
 	for _, look := range []func() error{i.containers, i.images, i.volumes} {
 		if err := look(); err != nil {
 			return err
@@ -41,6 +58,7 @@ func (c *InspectCmd) Run() error {
 // inspection looks the words up, one kind after the other.
 type inspection struct {
 	kind  string // "" or all: of any
+	size  bool
 	words []string
 	found []any   // by word
 	errs  []error // why the word means nothing, by word
@@ -71,6 +89,9 @@ func isAny(err error, list []error) bool {
 func (i *inspection) containers() error {
 	for _, n := range i.missing("container") {
 		one, err := container.Inspect(i.words[n])
+		if err == nil && i.size {
+			err = one.Measure()
+		}
 		if err == nil {
 			i.found[n] = one
 		}
@@ -105,22 +126,37 @@ func (i *inspection) volumes() error {
 		if err == nil {
 			i.found[n] = v
 		} else if i.kind != "volume" && errors.Is(err, storage.ErrNoVolume) {
-			err = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("no container, image or volume %s", i.words[n])}, "rl ps -a, rl images and rl volume ls list them")
+			err = hint.With(&hint.Exit{Code: 1, Err: fmt.Errorf("no container, image or volume %s", i.words[n])},
+				append(i.meant(n), "rl ps -a, rl images and rl volume ls list them")...)
 		}
 		i.errs[n] = err
 	}
 	return nil
 }
 
+// meant is the hint that names what a word may have been meant for; that of the images came with their answer.
+func (i *inspection) meant(n int) []string {
+	var names []string
+	for _, c := range append(containers(""), volumes()...) {
+		names = append(names, c.word)
+	}
+	if meant := hint.Meant("", i.words[n], names); meant != nil {
+		return meant
+	}
+	before := hint.Of(i.errs[n])
+	return before[:max(0, len(before)-1)]
+}
+
 // ContainerInspectCmd is `rl container inspect`.
 type ContainerInspectCmd struct {
 	Format     string   `short:"f" default:"json" placeholder:"json|TEMPLATE" help:"A Go template, as {{.State.Status}}; ${default} without it."`
+	Size       bool     `short:"s" help:"Also what they wrote (SizeRw), and with the image (SizeRootFs), in bytes: takes as long as du."`
 	Containers []string `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
 
 // Run shows containers.
 func (c *ContainerInspectCmd) Run() error {
-	return (&InspectCmd{Format: c.Format, Type: "container", Names: c.Containers}).Run()
+	return (&InspectCmd{Format: c.Format, Size: c.Size, Type: "container", Names: c.Containers}).Run()
 }
 
 // ImageInspectCmd is `rl image inspect`.

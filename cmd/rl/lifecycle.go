@@ -15,6 +15,7 @@ import (
 // selected are the arguments of the verbs about several containers.
 type selected struct {
 	All        bool     `short:"a" help:"All of them."`
+	Latest     bool     `short:"l" help:"The one that was made last."`
 	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
 	CIDFile    []string `name:"cidfile" sep:"none" placeholder:"FILE" help:"Read the id from a file."`
 	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
@@ -27,6 +28,16 @@ type filtered struct {
 
 // each does it with all that are selected and prints them as they were named.
 func (s *selected) each(verb string, do func(*storage.State) error, filters ...string) error {
+	if s.Latest {
+		if s.All || len(s.Containers)+len(s.CIDFile)+len(filters) > 0 {
+			return hint.Errorf("rl "+verb+" --latest", "%s: --latest is one, and others are named", verb)
+		}
+		last, err := container.Latest()
+		if err != nil {
+			return fmt.Errorf("%s: %w", verb, err)
+		}
+		s.Containers = []string{last.ID}
+	}
 	switch named := len(s.Containers)+len(s.CIDFile) > 0; {
 	case len(filters) > 0 && named:
 		return hint.Errorf("rl "+verb+" --filter KEY=VALUE", "%s: --filter selects among all, and containers are named", verb)
@@ -41,6 +52,7 @@ func (s *selected) each(verb string, do func(*storage.State) error, filters ...s
 type RmCmd struct {
 	Force      bool     `short:"f" help:"Kill those that run; one that isn't there is no error."`
 	All        bool     `short:"a" help:"All that have ended; with -f all."`
+	Latest     bool     `short:"l" help:"The one that was made last."`
 	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
 	Volumes    bool     `short:"v" help:"Also their anonymous volumes."`
 	Time       *int     `short:"t" placeholder:"SECONDS" help:"With -f: stop it in order first, and kill it after so long."`
@@ -50,7 +62,7 @@ type RmCmd struct {
 
 // Run removes containers.
 func (c *RmCmd) Run() error {
-	s := selected{All: c.All, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers}
+	s := selected{All: c.All, Latest: c.Latest, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers}
 	return s.each("rm", func(s *storage.State) error {
 		if c.All && !c.Force && (s.Running || s.Status == storage.Restarting) {
 			return nil
@@ -163,6 +175,7 @@ type StartCmd struct {
 	SigProxy    bool   `default:"true" negatable:"" help:"With -a: pass signals to the program (default)."`
 	Lifetime    string `placeholder:"session|user" help:"Whether it ends with your login session this time; without it as it was made."`
 	All         bool   `help:"All that don't run."`
+	Latest      bool   `short:"l" help:"The one that was made last."`
 	filtered
 	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
@@ -170,12 +183,19 @@ type StartCmd struct {
 // Run starts containers.
 func (c *StartCmd) Run() error {
 	if c.Attach || c.Interactive {
+		if c.Latest && len(c.Containers) == 0 {
+			last, err := container.Latest()
+			if err != nil {
+				return fmt.Errorf("start: %w", err)
+			}
+			c.Containers = []string{last.ID}
+		}
 		if len(c.Containers) != 1 || c.All || len(c.Filter) > 0 {
 			return hint.Errorf("rl start -a CONTAINER", "start: -a and -i tie the terminal to one container")
 		}
 		return container.Start(c.Containers[0], container.StartRequest{Attach: c.Attach, Interactive: c.Interactive, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys, Lifetime: c.Lifetime})
 	}
-	s := selected{All: c.All, Containers: c.Containers}
+	s := selected{All: c.All, Latest: c.Latest, Containers: c.Containers}
 	return s.each("start", func(s *storage.State) error {
 		return container.Start(s.ID, container.StartRequest{Lifetime: c.Lifetime})
 	}, c.Filter...)
@@ -249,6 +269,21 @@ type RenameCmd struct {
 // Run renames a container.
 func (c *RenameCmd) Run() error { return container.Rename(c.Container, c.Name) }
 
+// UpdateCmd is `rl update`.
+type UpdateCmd struct {
+	selected
+	LimitFlags
+	PidsLimit string `placeholder:"N" group:"Limits" help:"Most processes and threads; -1: no limit."`
+	Restart   string `placeholder:"POLICY" help:"Start it again when it ends: no, on-failure[:N], always, unless-stopped."`
+}
+
+// Run changes what was typed, and prints each name.
+func (c *UpdateCmd) Run() error {
+	req := container.UpdateRequest{Limits: c.LimitFlags.options(), Restart: c.Restart}
+	req.Limits.Pids = c.PidsLimit
+	return c.each("update", func(s *storage.State) error { return container.Update(s, req) })
+}
+
 // ExecCmd is `rl exec`.
 type ExecCmd struct {
 	Interactive bool     `short:"i" help:"Keep stdin open: what is typed or piped reaches the process."`
@@ -271,7 +306,7 @@ func (c *ExecCmd) Run() error {
 	}
 	switch {
 	case len(words) > 0 && len(words[0]) > 0 && words[0][0] == '-':
-		return hint.Errorf("rl exec --help", "exec: unknown flag %s", words[0])
+		return find(commands(), "exec").unknownFlag(words[0])
 	case len(words) < 2:
 		return hint.Errorf("rl exec -it CONTAINER sh", "exec: a container and a command are needed")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):

@@ -108,7 +108,7 @@ func (v *ociPs) Run(c *ociCall) error {
 	}
 	text, err := hostPs(options)
 	if err != nil {
-		return err
+		return hint.With(err, "--format json needs no ps (procps)")
 	}
 	lines, err := linesOf(text, pids)
 	if err != nil {
@@ -125,11 +125,12 @@ func hostPs(options []string) (string, error) {
 		path, err = exec.LookPath("/usr/bin/ps")
 	}
 	if err != nil {
-		return "", hint.With(fmt.Errorf("ps: %w", err), "--format json needs no ps (procps)")
+		return "", fmt.Errorf("ps: %w", err)
 	}
 	text, err := exec.Command(path, options...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("ps %s: %w: %s", strings.Join(options, " "), err, strings.TrimSpace(string(text)))
+		why, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n") // its manual follows
+		return "", fmt.Errorf("ps %s: %w: %s", strings.Join(options, " "), err, why)
 	}
 	return string(text), nil
 }

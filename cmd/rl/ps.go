@@ -18,12 +18,13 @@ type PsCmd struct {
 	All       bool     `short:"a" help:"Also those that don't run."`
 	Quiet     bool     `short:"q" help:"Ids only."`
 	NoTrunc   bool     `help:"Whole ids and commands."`
+	Size      bool     `short:"s" help:"What each wrote, and with its image: takes as long as du."`
 	Last      *int     `short:"n" placeholder:"N" help:"The N that were made last, also those that don't run."`
 	Latest    bool     `short:"l" help:"The one that was made last, also if it doesn't run."`
-	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, restart-policy=, should-start-on-boot=; with a status also those that don't run."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"id=, name=REGEXP, status=, label=KEY[=VALUE], label!=, exited=CODE, before=CONTAINER, since=CONTAINER, until=TIME, ancestor=IMAGE, volume=NAME|PATH, network=MODE, health=STATUS, pod=POD, restart-policy=, should-start-on-boot=; with a status also those that don't run."`
 	Format    string   `placeholder:"json|TEMPLATE" help:"json, a Go template over .ID .Names .Image .Status .Ports …, or table TEMPLATE."`
 	NoHeading bool     `name:"noheading" aliases:"no-heading" help:"No line of titles."`
-	Sort      string   `placeholder:"KEY" help:"created (default: the newest first), command, id, image, names, runningfor or status."`
+	Sort      string   `placeholder:"KEY" help:"created (default: the newest first), command, id, image, names, runningfor, size or status."`
 }
 
 // Run lists containers.
@@ -48,14 +49,39 @@ func (c *PsCmd) Run() error {
 		}
 		return nil
 	}
+	rows, err := c.rows(states)
+	if err != nil {
+		return err
+	}
+	return c.listing().print(rows)
+}
+
+// rows measures where it was asked for, or a template shows it.
+func (c *PsCmd) rows(states []storage.State) ([]psRow, error) {
+	var sizes []container.Size
+	if c.Size || c.Sort == "size" || strings.Contains(c.Format, ".Size") {
+		var err error
+		if sizes, err = container.Sizes(states); err != nil {
+			return nil, fmt.Errorf("ps: sizes: %w", err)
+		}
+	}
 	rows := make([]psRow, len(states))
 	for i := range states {
 		rows[i] = psRow{state: &states[i], whole: c.NoTrunc}
 		if c.Format != "" && c.Format != "table" {
 			rows[i].psEntry = newPsEntry(&states[i])
 		}
+		if sizes != nil {
+			rows[i].size = &sizes[i]
+		}
+		if rows[i].psEntry != nil {
+			rows[i].psEntry.Size = rows[i].size
+		}
 	}
-	return c.listing().print(rows)
+	if c.Sort == "size" {
+		slices.SortStableFunc(rows, func(a, b psRow) int { return cmp.Compare(a.size.RootFs, b.size.RootFs) })
+	}
+	return rows, nil
 }
 
 // find returns those that are meant, the newest first.
@@ -92,7 +118,7 @@ func (c *PsCmd) find() ([]storage.State, error) {
 func (c *PsCmd) order() (func(a, b storage.State) int, error) {
 	var key func(*storage.State) string
 	switch c.Sort {
-	case "", "created", "runningfor":
+	case "", "created", "runningfor", "size": // sizes are not known yet
 		return nil, nil
 	case "command":
 		key = func(s *storage.State) string { return strings.Join(s.Command, " ") }
@@ -105,19 +131,23 @@ func (c *PsCmd) order() (func(a, b storage.State) int, error) {
 	case "status":
 		key = func(s *storage.State) string { return s.Status }
 	default:
-		return nil, hint.Errorf("created, command, id, image, names, runningfor or status", "ps: --sort %s: unknown key", c.Sort)
+		return nil, hint.Errorf("created, command, id, image, names, runningfor, size or status", "ps: --sort %s: unknown key", c.Sort)
 	}
 	return func(a, b storage.State) int { return cmp.Compare(key(&a), key(&b)) }, nil
 }
 
 func (c *PsCmd) listing() *listing[psRow] {
-	return &listing[psRow]{
+	l := &listing[psRow]{
 		format: c.Format, noHeading: c.NoHeading, titles: map[string]string{"ID": "CONTAINER ID", "RunningFor": "CREATED"},
 		columns: []column[psRow]{
 			{"CONTAINER ID", (*psRow).ID}, {"IMAGE", (*psRow).Image}, {"COMMAND", (*psRow).Command}, {"CREATED", (*psRow).RunningFor},
 			{"STATUS", (*psRow).Status}, {"PORTS", (*psRow).Ports}, {"NAMES", (*psRow).Names},
 		},
 	}
+	if c.Size {
+		l.columns = append(l.columns, column[psRow]{"SIZE", (*psRow).Size})
+	}
+	return l
 }
 
 func (c *PsCmd) cut(s string, n int) string {
@@ -148,6 +178,7 @@ type psEntry struct {
 	Labels     map[string]string
 	Networks   []string
 	Ports      []container.Published
+	Size       *container.Size `json:",omitempty"`
 }
 
 func newPsEntry(s *storage.State) *psEntry {
@@ -181,6 +212,7 @@ func unixTime(t time.Time) int64 {
 type psRow struct {
 	*psEntry // nil for the table, which needs none
 	state    *storage.State
+	size     *container.Size // nil: not measured
 	whole    bool
 }
 
@@ -230,6 +262,14 @@ func (r *psRow) Ports() string {
 		return ""
 	}
 	return strings.Join(r.of().Life.Ports, ", ")
+}
+
+// Size is what it wrote, and that with its image.
+func (r *psRow) Size() string {
+	if r.size == nil {
+		return ""
+	}
+	return humanSize(r.size.RW, 3) + " (virtual " + humanSize(r.size.RootFs, 3) + ")"
 }
 
 // Labels are KEY=VALUE, by commas.

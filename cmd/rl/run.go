@@ -93,6 +93,7 @@ type CreateFlags struct {
 	PidsLimit    string   `group:"Limits" placeholder:"N" help:"Most processes and threads; -1: no limit. Where it has a cgroup 2048 without it."`
 	CgroupConf   []string `sep:"none" group:"Limits" placeholder:"FILE=VALUE" help:"A file of the cgroup: memory.high=1073741824."`
 	OOMKill      bool     `name:"oom-kill-disable" hidden:""`
+	Systemd      string   `group:"Limits" placeholder:"true|always|false" help:"Prepare it for a systemd as PID 1: true, as without it, when the program is one."`
 	Cgroupns     string   `group:"Limits" placeholder:"private|host" help:"host: show the host's tree of cgroups."`
 	CgroupParent string   `group:"Limits" placeholder:"PATH|NAME.slice" help:"Make the cgroup there."`
 	Cgroups      string   `group:"Limits" placeholder:"MODE" help:"enabled: have a cgroup even without limits; disabled: none; split: below the caller's own; no-conmon: as enabled."`
@@ -184,7 +185,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	case len(words) > 0 && words[0] == "--":
 		words = words[1:]
 	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
-		return req, unknownFlag(verb, words[0])
+		return req, find(commands(), verb).unknownFlag(words[0])
 	}
 	if len(words) == 0 {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
@@ -216,16 +217,6 @@ func typed(verb string) []string {
 	return nil
 }
 
-// unknownFlag is what kong takes for the first of the passed arguments. Flags of docker's that are still to come get a word
-// on what stands for them.
-func unknownFlag(verb, word string) error {
-	flag, _, _ := strings.Cut(word, "=")
-	if why := notYet(flag); why != "" {
-		return hint.Errorf(why, "%s: %s is not supported yet", verb, flag)
-	}
-	return hint.Errorf("rl "+verb+" --help", "%s: unknown flag %s", verb, flag)
-}
-
 func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
@@ -234,7 +225,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
 		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,
-		Limits: limits, OOMScoreAdj: c.OOMScoreAdj, Cgroupns: c.Cgroupns,
+		Limits: limits, OOMScoreAdj: c.OOMScoreAdj, Cgroupns: c.Cgroupns, Systemd: c.Systemd,
 		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
 			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}
 }

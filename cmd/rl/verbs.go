@@ -40,10 +40,12 @@ func commands() []verb {
 		{"diff", "Show what a container changed of its image", func() command { return new(DiffCmd) }},
 		{"commit", "Make an image of a container", func() command { return new(CommitCmd) }},
 		{"export", "Write the files of a container as a tar archive", func() command { return new(ExportCmd) }},
+		{"update", "Change the limits and the restart policy of containers", func() command { return new(UpdateCmd) }},
 		{"rename", "Give a container another name", func() command { return new(RenameCmd) }},
 		{"ps", "List containers", func() command { return new(PsCmd) }},
 		{"port", "List the published ports of a container", func() command { return new(PortCmd) }},
 		{"top", "List the processes of a container", func() command { return new(TopCmd) }},
+		{"stats", "Show what containers use: processor, memory, network, disk", func() command { return new(StatsCmd) }},
 		{"inspect", "Show all about containers, images or volumes", func() command { return new(InspectCmd) }},
 		{"healthcheck", "Manage health checks", healthcheckGroup},
 		{"rm", "Remove containers", func() command { return new(RmCmd) }},
@@ -89,6 +91,8 @@ func dispatch(args []string) error {
 		return nil
 	case "oci":
 		return runOCI(args[1:])
+	case completeName:
+		return complete(os.Stdout, args[1:])
 	}
 	all := commands()
 	if v := find(all, args[0]); v != nil {
@@ -97,7 +101,7 @@ func dispatch(args []string) error {
 	if strings.HasPrefix(args[0], "-") {
 		return hint.Errorf("rl help", "unknown flag %s: flags follow the command, as in rl run --rm IMAGE", args[0])
 	}
-	return hint.Errorf("rl help lists the commands"+nearest("", args[0], all), "unknown command %q", args[0])
+	return unknown("", args[0], all)
 }
 
 func (v *verb) run(args []string) error {
@@ -164,13 +168,36 @@ func longForms(args []string, flags []*kong.Flag) []string {
 		if name == word {
 			word, value = longForm(&out, word, short)
 		}
-		out = append(out, word)
-		if value && i+1 < len(args) {
+		switch {
+		case value && i+1 < len(args) && negative(args[i+1]):
 			i++
-			out = append(out, args[i])
+			form := joined(&out, word, short)
+			out = append(out, form+"="+args[i])
+		case value && i+1 < len(args):
+			i++
+			out = append(out, word, args[i])
+		default:
+			out = append(out, word)
 		}
 	}
 	return out
+}
+
+// negative is a value that kong would take for a flag: --pids-limit -1.
+func negative(word string) bool {
+	return len(word) > 1 && word[0] == '-' && word[1] >= '0' && word[1] <= '9'
+}
+
+// joined is the form of a flag that takes =VALUE; the letters before it in -abc are put out.
+func joined(out *[]string, word string, short map[rune]*kong.Flag) string {
+	if strings.HasPrefix(word, "--") {
+		return word
+	}
+	last, size := utf8.DecodeLastRuneInString(word)
+	if before := word[:len(word)-size]; before != "-" {
+		*out = append(*out, before)
+	}
+	return "--" + short[last].Name
 }
 
 // longForm takes -abc apart where a letter of it has =VALUE, and tells whether the value is the next word.
@@ -204,14 +231,6 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	return nil
 }
 
-// explain adds to kong's message what to type.
-func (v *verb) explain(err error) error {
-	if flag, _, cut := strings.Cut(err.Error(), `: expected string value but got "EOL"`); cut {
-		err = fmt.Errorf("%s needs a value", flag)
-	}
-	return hint.With(fmt.Errorf("%s: %w", v.name, err), "rl "+v.name+" --help")
-}
-
 // notYet says of a flag of docker's or podman's what to do meanwhile.
 func notYet(flag string) string {
 	switch flag {
@@ -227,33 +246,4 @@ func notYet(flag string) string {
 		return "--device /dev/… for each device file, and -v for the driver's libraries"
 	}
 	return ""
-}
-
-// nearest suggests a verb of another tool, or one that differs in one letter.
-func nearest(prefix, word string, all []verb) string {
-	for _, v := range all {
-		if len(word) > 1 && (strings.HasPrefix(v.name, word) || strings.HasPrefix(word, v.name) || within1(word, v.name)) {
-			return "; is rl " + prefix + v.name + " meant?"
-		}
-	}
-	return ""
-}
-
-// within1: one letter more, less, or other, or two exchanged.
-func within1(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) < len(b) {
-		return a[i:] == b[i+1:]
-	}
-	swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-	return swapped || i == len(a) || a[i+1:] == b[i+1:]
 }

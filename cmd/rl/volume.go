@@ -72,7 +72,7 @@ func pairs(flag string, words []string) (map[string]string, error) {
 // VolumeLsCmd is `rl volume ls`.
 type VolumeLsCmd struct {
 	Quiet     bool     `short:"q" help:"Names only."`
-	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"name=, label=KEY[=VALUE], label!=, dangling=BOOL, driver=, opt=KEY[=VALUE], scope=, anonymous=BOOL, until=TIME."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"name=REGEXP, label=KEY[=VALUE], label!=, dangling=BOOL, driver=, opt=KEY[=VALUE], scope=, anonymous=BOOL, until=TIME."`
 	NoHeading bool     `name:"noheading" aliases:"no-heading" short:"n" help:"No line of titles."`
 	Format    string   `placeholder:"json|TEMPLATE" help:"json, a Go template over .Name .Driver .Labels .Mountpoint …, or table TEMPLATE."`
 }
@@ -162,14 +162,18 @@ type VolumePruneCmd struct {
 
 // Run asks, and removes.
 func (c *VolumePruneCmd) Run() error {
+	filters, all, err := container.VolumePrune(c.Filter, c.All)
+	if err != nil {
+		return err
+	}
 	what := "anonymous volumes"
-	if c.All {
+	if all {
 		what = "volumes"
 	}
 	if !c.Force && !confirm("This will remove all "+what+" not used by at least one container.") {
 		return nil
 	}
-	p, err := container.PruneVolumes(c.Filter, c.All)
+	p, err := container.PruneVolumes(filters, all)
 	return errors.Join(printPruned("Deleted Volumes:", &p, true), err)
 }
 

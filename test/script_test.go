@@ -25,6 +25,7 @@ type lab struct {
 	fixtures *fixtures
 	registry *registries
 	before   map[int]bool // processes that ran already
+	kept     bool         // a script wants its containers to stay
 }
 
 var openLab = sync.OnceValues(func() (*lab, error) {
@@ -69,7 +70,7 @@ func (l *lab) close() int {
 	code := 0
 	err := eventually(func() error {
 		for _, p := range foreign() {
-			if !l.before[p.pid] {
+			if !l.before[p.pid] && !l.kept {
 				return fmt.Errorf("left behind by some script: %s", p)
 			}
 		}
@@ -106,6 +107,25 @@ func remove(dir string) error {
 
 func TestScript(t *testing.T) { runScripts(t, "script") }
 
+// TestRuntimeDir is each verb again, by a user whose login made an XDG_RUNTIME_DIR.
+func TestRuntimeDir(t *testing.T) {
+	var files []string
+	for _, name := range []string{"df", "events", "files_commit", "files_cp", "files_diff", "files_export", "groups", "health", "image_inspect", "image_load",
+		"image_pull", "inspect", "limits", "live_attach", "live_exec", "live_join", "live_restart", "live_states", "logs", "net_publish", "prune", "ps",
+		"run_basic", "run_tty", "stats", "top", "volume_use", "volume_verbs"} {
+		files = append(files, filepath.Join("script", name+".txtar"))
+	}
+	l := mustLab(t)
+	p := l.params(t)
+	p.Files = files
+	p.Setup = func(env *testscript.Env) error {
+		err := l.setup(env)
+		env.Setenv("XDG_RUNTIME_DIR", mkdir(t, filepath.Join(env.WorkDir, "xdg")))
+		return err
+	}
+	testscript.Run(t, p)
+}
+
 // TestNosub is run as a user without subuid ranges.
 func TestNosub(t *testing.T) {
 	if first, _ := subuids(); first != "" {
@@ -131,16 +151,20 @@ func TestUnified(t *testing.T) {
 }
 
 func runScripts(t *testing.T, dir string) {
-	l := mustLab(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                 dir,
+	p := mustLab(t).params(t)
+	p.Dir = dir
+	testscript.Run(t, p)
+}
+
+func (l *lab) params(t *testing.T) testscript.Params {
+	return testscript.Params{
 		WorkdirRoot:         mkdir(t, filepath.Join(l.root, t.Name())),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               func(env *testscript.Env) error { return l.setup(env) },
+		Setup:               l.setup,
 		Condition:           l.condition,
 		Cmds:                l.commands(),
-	})
+	}
 }
 
 func mustLab(t testing.TB) *lab {

@@ -261,16 +261,22 @@ func bury(s *storage.State) error {
 	return dir.WriteLife(&now.Life)
 }
 
-// Kill sends a signal to the first process of a running container.
+// Kill sends a signal to the first process of a running container. One that is meant to end it does so for good, whatever the restart
+// policy, as with docker.
 func Kill(s *storage.State, sig syscall.Signal) error {
 	if err := mustRun(s, "kill"); err != nil {
 		return err
 	}
 	happenedWith(s, "kill", "signal", strconv.Itoa(int(sig))) // before its effect, which others tell
 	var err error
-	if sig == syscall.SIGKILL {
+	switch sig {
+	case syscall.SIGKILL:
 		err = bringDown(s, sig, 10, s.AskStop)
-	} else {
+	case signalOf(s.StopSignal):
+		if err = s.AskStop(); err == nil {
+			err = signalState(s, sig)
+		}
+	default:
 		err = signalState(s, sig)
 	}
 	if err != nil {

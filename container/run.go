@@ -339,6 +339,11 @@ func (r *run) makeDirs() (err error) {
 	if err := r.dir.Write("record.json", r.record()); err != nil {
 		return err
 	}
+	if !r.Remove {
+		if err := r.dir.Keep(); err != nil {
+			return err
+		}
+	}
 	if err := r.ensureVolumes(); err != nil {
 		return err
 	}
@@ -369,7 +374,7 @@ func (r *run) claimDir() (err error) {
 		if r.unnamed && !r.kept() {
 			name = "" // nobody asks for it by name: not claimed
 		}
-		r.dir, err = r.store.NewContainer(r.id, name, r.Remove)
+		r.dir, err = r.store.NewContainer(r.id, name)
 		if !r.unnamed || !errors.Is(err, storage.ErrNameInUse) {
 			return err
 		}

@@ -50,22 +50,18 @@ type Container struct {
 	lock *os.File
 }
 
-// Two places: what --rm leaves behind after a kill is garbage by its place alone, and looking for it costs nothing for the
-// containers that are kept.
+// Two places: what a kill leaves behind of --rm, or of a container that is being made or removed, is garbage by its place alone, and
+// looking for it costs nothing for the containers that are kept.
 const (
 	kept      = "containers"
 	transient = "transient"
 	names     = "names"
 )
 
-// NewContainer makes and locks the directory of a container, with upper and work for its root file system. remove puts it
-// where the next command collects it.
-func (s *Store) NewContainer(id, name string, remove bool) (*Container, error) {
-	place := kept
-	if remove {
-		place = transient
-	}
-	parent := filepath.Join(s.DataDir, place)
+// NewContainer makes and locks the directory of a container, with upper and work for its root file system. It is where the next
+// command collects it if this one is killed, until Keep.
+func (s *Store) NewContainer(id, name string) (*Container, error) {
+	parent := filepath.Join(s.DataDir, transient)
 	c := &Container{Dir: filepath.Join(parent, id)}
 	// Shared on the parent from mkdir to lock: a collector, which wants it exclusively, can't take the new directory for
 	// one whose owner is dead.
@@ -94,6 +90,30 @@ func (s *Store) NewContainer(id, name string, remove bool) (*Container, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// Keep keeps a container that is on record.
+func (c *Container) Keep() error {
+	if err := c.move(kept); err != nil {
+		return explainDisk("make container directory", err)
+	}
+	return nil
+}
+
+// move brings it from one place to the other.
+func (c *Container) move(place string) error {
+	parent := filepath.Join(filepath.Dir(filepath.Dir(c.Dir)), place)
+	to := filepath.Join(parent, filepath.Base(c.Dir))
+	err := os.Rename(c.Dir, to)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(parent, 0o700); err == nil {
+			err = os.Rename(c.Dir, to)
+		}
+	}
+	if err == nil {
+		c.Dir = to
+	}
+	return err
 }
 
 func (c *Container) make() error {
@@ -189,15 +209,13 @@ func (s *Store) takeOver(c *Container, id, name string) error {
 	}
 }
 
-// exists: kept, or transient and locked by a living rl, or its program outlived that.
+// exists: kept, or transient and locked by a living rl, or its program outlived that. One that becomes kept meanwhile is seen.
 func (s *Store) exists(id string) bool {
-	if _, err := os.Lstat(filepath.Join(s.DataDir, kept, id)); err == nil {
-		return true
-	}
 	c := &Container{Dir: filepath.Join(s.DataDir, transient, id)}
 	d, err := openDir(c.Dir)
 	if err != nil {
-		return false
+		_, err := os.Lstat(filepath.Join(s.DataDir, kept, id))
+		return err == nil
 	}
 	defer d.Close()
 	return flock(d, unix.LOCK_SH|unix.LOCK_NB) != nil || c.livesOn()
@@ -240,6 +258,9 @@ func (c *Container) Close() {
 func (c *Container) Remove() (left string) {
 	if c.name == "" {
 		c.name = c.recordedName()
+	}
+	if filepath.Base(filepath.Dir(c.Dir)) == kept {
+		c.move(transient) // the next command finishes what is begun here
 	}
 	if c.name != "" {
 		os.Remove(c.name)

@@ -219,7 +219,7 @@ func (l *lister) list(place string) error {
 		}
 	})
 	states = slices.DeleteFunc(states, func(s State) bool {
-		return s.Dir == "" || place != kept && !s.Running && !s.Monitored && !monitored(s.Dir)
+		return s.Dir == "" || place != kept && (!s.Running && !s.Monitored && !monitored(s.Dir) || l.has(s.ID))
 	})
 	l.fresh = append(l.fresh, known...)
 	if len(l.states) == 0 {
@@ -228,6 +228,11 @@ func (l *lister) list(place string) error {
 		l.states = append(l.states, states...)
 	}
 	return nil
+}
+
+// has: it was kept when the other place was read, and is being removed.
+func (l *lister) has(id string) bool {
+	return slices.ContainsFunc(l.states, func(s State) bool { return s.ID == id })
 }
 
 // inParallel does n things that mostly wait for the kernel.

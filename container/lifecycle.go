@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -329,6 +330,20 @@ func Wait(s *storage.State, states []string, every time.Duration) (int, error) {
 		}
 		time.Sleep(every)
 	}
+}
+
+// conditions are what Wait can wait for: a word that no container ever is in would be waited for without end.
+var conditions = []string{storage.Created, storage.Running, Paused, storage.Restarting, storage.Exited, "stopped", "not-running", "next-exit", "removed",
+	storage.Healthy, storage.Unhealthy}
+
+// CheckConditions tells of a word that is none.
+func CheckConditions(states []string) error {
+	for _, word := range states {
+		if !slices.Contains(conditions, word) {
+			return hint.Errorf(strings.Join(conditions, ", "), "--condition %s: unknown", word)
+		}
+	}
+	return nil
 }
 
 func reached(s *storage.State, states []string) bool {

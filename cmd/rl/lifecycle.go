@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/rl-containers/rl/container"
@@ -65,7 +66,7 @@ func (c *RmCmd) Run() error {
 	s := selected{All: c.All, Latest: c.Latest, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers}
 	return s.each("rm", func(s *storage.State) error {
 		if c.All && !c.Force && (s.Running || s.Status == storage.Restarting) {
-			return nil
+			return container.ErrSkip
 		}
 		if c.Time != nil && c.Force {
 			if err := container.Stop(s, c.Time); err != nil {
@@ -85,7 +86,7 @@ func (c *RmCmd) Run() error {
 
 // StopCmd is `rl stop`.
 type StopCmd struct {
-	Time      *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Time      *int `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
 	UntilBoot bool `help:"The machine goes down: those that start at boot do so as if they had run on (rl system start-on-boot)."`
 	filtered
 	selected
@@ -102,7 +103,7 @@ func (c *StopCmd) Run() error {
 
 // RestartCmd is `rl restart`.
 type RestartCmd struct {
-	Time    *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Time    *int `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
 	Running bool `help:"Only those that run."`
 	filtered
 	selected
@@ -115,7 +116,7 @@ func (c *RestartCmd) Run() error {
 	}
 	return c.each("restart", func(s *storage.State) error {
 		if c.Running && !s.Running {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Restart(s, c.Time)
 	}, c.Filter...)
@@ -135,7 +136,7 @@ func (c *KillCmd) Run() error {
 	}
 	return c.each("kill", func(s *storage.State) error {
 		if c.All && !s.Running {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Kill(s, sig)
 	})
@@ -148,7 +149,7 @@ type PauseCmd struct{ selected }
 func (c *PauseCmd) Run() error {
 	return c.each("pause", func(s *storage.State) error {
 		if c.All && (!s.Running || s.Status == container.Paused) {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Pause(s)
 	})
@@ -161,7 +162,7 @@ type UnpauseCmd struct{ selected }
 func (c *UnpauseCmd) Run() error {
 	return c.each("unpause", func(s *storage.State) error {
 		if c.All && s.Status != container.Paused {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Unpause(s)
 	})
@@ -216,18 +217,34 @@ func (c *AttachCmd) Run() error {
 
 // WaitCmd is `rl wait`.
 type WaitCmd struct {
-	Condition  []string      `placeholder:"STATE" help:"Wait for this state: running, exited, stopped, created, paused, removed, healthy, unhealthy."`
+	Condition  []string      `placeholder:"STATE" help:"Wait for this state: running, exited, stopped, created, paused, restarting, removed, healthy, unhealthy."`
 	Interval   time.Duration `short:"i" default:"250ms" placeholder:"TIME" help:"Look so often where nothing tells of the change (${default})."`
 	Ignore     bool          `help:"One that isn't there is no error."`
-	Containers []string      `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+	Latest     bool          `short:"l" help:"The one that was made last."`
+	Containers []string      `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
 
 // Run waits for each in turn and prints its exit code.
 func (c *WaitCmd) Run() error {
+	if err := container.CheckConditions(c.Condition); err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	if c.Latest {
+		last, err := container.Latest()
+		if err != nil {
+			return fmt.Errorf("wait: %w", err)
+		}
+		c.Containers = append([]string{last.ID}, c.Containers...)
+	}
+	if len(c.Containers) == 0 {
+		return hint.Errorf("rl wait CONTAINER…, or rl wait --latest", "wait: no container named")
+	}
 	for _, word := range c.Containers {
 		s, err := container.Find(word)
 		if errors.Is(err, container.ErrNotFound) && c.Ignore {
-			fmt.Println(-1)
+			if err := printText("-1\n"); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
@@ -237,7 +254,9 @@ func (c *WaitCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		fmt.Println(code)
+		if err := printText(strconv.Itoa(code) + "\n"); err != nil {
+			return err
+		}
 	}
 	return nil
 }

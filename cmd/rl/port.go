@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/rl-containers/rl/container"
 )
@@ -15,12 +15,11 @@ type PortCmd struct {
 // Run lists published ports; of one port only where it is on the host.
 func (c *PortCmd) Run() error {
 	lines, err := container.Ports(c.Container, c.Port)
-	for _, l := range lines {
-		if c.Port != "" {
-			fmt.Println(l.Outside)
-			continue
+	words := make([]string, len(lines))
+	for i, l := range lines {
+		if words[i] = l.Outside; c.Port == "" {
+			words[i] = l.Inside + " -> " + l.Outside
 		}
-		fmt.Println(l.Inside + " -> " + l.Outside)
 	}
-	return err
+	return errors.Join(printLines(words), err)
 }

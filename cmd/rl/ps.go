@@ -44,10 +44,11 @@ func (c *PsCmd) Run() error {
 		slices.SortStableFunc(states, order)
 	}
 	if c.Quiet {
+		ids := make([]string, len(states))
 		for i := range states {
-			fmt.Println(c.cut(states[i].ID, 12))
+			ids[i] = c.cut(states[i].ID, 12)
 		}
-		return nil
+		return printLines(ids)
 	}
 	rows, err := c.rows(states)
 	if err != nil {

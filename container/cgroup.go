@@ -7,9 +7,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/rl-containers/rl/cgroup"
 	"github.com/rl-containers/rl/hint"
@@ -94,14 +94,14 @@ func (r *run) freeGroup() *cgroup.Group {
 	if mine := cgroup.Mine(); mine == "" || session.PlaceOf(mine).Kind != session.Free {
 		return nil
 	}
-	g, _ := cgroup.Open("rl-"+r.id, r.id, withPids(nil), r.sayNothing)
+	g, _ := cgroup.Open(r.scopeName(), r.id, withPids(nil), sayNothing)
 	if g == nil {
-		g, _ = cgroup.Open("rl-"+r.id, r.id, nil, r.sayNothing)
+		g, _ = cgroup.Open(r.scopeName(), r.id, nil, sayNothing)
 	}
 	return g
 }
 
-func (r *run) sayNothing(string) {}
+func sayNothing(string) {}
 
 // place makes the cgroup with the limits, and with that of processes where it can be had.
 func (r *run) place(res *specs.LinuxResources) (*cgroup.Group, error) {
@@ -110,7 +110,7 @@ func (r *run) place(res *specs.LinuxResources) (*cgroup.Group, error) {
 		return nil, err
 	}
 	if res == nil || res.Pids == nil {
-		if g, err := open(withPids(res), r.sayNothing); err == nil && g != nil {
+		if g, err := open(withPids(res), sayNothing); err == nil && g != nil {
 			return g, nil
 		}
 	}
@@ -127,29 +127,20 @@ func withPids(res *specs.LinuxResources) *specs.LinuxResources {
 	return &all
 }
 
-type opener func(*specs.LinuxResources, func(string)) (*cgroup.Group, error)
+// opener makes a cgroup with limits at a place that it knows.
+type opener func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error)
 
 // findPlace is where the cgroup can be.
 func (r *run) findPlace() (opener, error) {
-	below := func(path string) opener {
-		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
-			return cgroup.Open(path, r.id, res, say)
-		}
-	}
-	beside := func(name string) opener {
-		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
-			return cgroup.Split(name, res, say)
-		}
-	}
 	slice := ""
 	switch {
 	case r.Cgroups == cgroupsSplit:
-		return beside("rl-" + r.id), nil
+		return beside(r.scopeName()), nil
 	case strings.HasSuffix(r.CgroupParent, ".slice") && !strings.Contains(r.CgroupParent, "/"):
 		slice = r.CgroupParent
 	case r.CgroupParent != "":
 		return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
-			return cgroup.OpenOnly(r.CgroupParent+"/rl-"+r.id, r.id, res, say)
+			return cgroup.OpenOnly(r.CgroupParent+"/"+r.scopeName(), r.id, res, say)
 		}, nil
 	}
 	if strings.HasPrefix(cgroup.Own(), r.scopeName()) { // the life before this one was in it
@@ -162,19 +153,26 @@ func (r *run) findPlace() (opener, error) {
 	case slice != "" || r.scope:
 		return nil, hint.With(fmt.Errorf("ask systemd for a scope: %w", err), "loginctl enable-linger starts your own systemd, also without a login")
 	}
-	return r.directory(err, below, beside), nil
+	return r.directory(err), nil
+}
+
+// beside divides the caller's own cgroup.
+func beside(name string) opener {
+	return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
+		return cgroup.Split(name, res, say)
+	}
 }
 
 // directory is the rung below systemd: a cgroup of the caller's, then the caller's own one divided, as the root that a container or a CI
 // job sees wants it.
-func (r *run) directory(refused error, below, beside func(string) opener) opener {
+func (r *run) directory(refused error) opener {
 	return func(res *specs.LinuxResources, say func(string)) (*cgroup.Group, error) {
-		g, err := below("rl-"+r.id)(res, say)
+		g, err := cgroup.Open(r.scopeName(), r.id, res, say)
 		if err == nil {
 			return g, nil
 		}
 		if session.Here().Place().Kind == session.Free {
-			if g, err := beside("rl-"+r.id)(res, say); err == nil && g != nil {
+			if g, err := beside(r.scopeName())(res, say); err == nil && g != nil {
 				return g, nil
 			}
 		}
@@ -185,7 +183,7 @@ func (r *run) directory(refused error, below, beside func(string) opener) opener
 	}
 }
 
-// scopeName is that of a scope, without what makes it another's and without its ending.
+// scopeName is that of a scope without its ending, and of a cgroup that no systemd made.
 func (r *run) scopeName() string { return "rl-" + r.id }
 
 // enterScope moves this rl, which stays with the container, into a scope of its own. The container is cloned into a cgroup beside.
@@ -196,6 +194,9 @@ func (r *run) enterScope(slice string) error {
 	}
 	defer m.Close()
 	s := systemd.Scope{Name: r.scopeName() + ".scope", Description: "container " + r.Name, Slice: slice, Pid: os.Getpid()}
+	if patience := time.Duration(r.StopTimeout) * time.Second; patience > time.Minute {
+		s.Stop = patience + 10*time.Second // systemd's own is 90 seconds
+	}
 	for n := 1; n < 10; n++ {
 		if err = m.Start(s); !errors.Is(err, systemd.ErrExists) {
 			return err
@@ -206,67 +207,6 @@ func (r *run) enterScope(slice string) error {
 	return err
 }
 
-// placeSome is place for --limits=best-effort, after it failed: with those limits that hold.
-func (r *run) placeSome(res *specs.LinuxResources, why error) (*cgroup.Group, error) {
-	r.say("warning: " + why.Error())
-	var some specs.LinuxResources
-	for _, part := range limitParts() {
-		one := specs.LinuxResources{}
-		if !part.copy(&one, res) {
-			continue
-		}
-		g, err := r.place(&one)
-		if err != nil || g == nil {
-			r.say("warning: it runs without its limit of " + part.name)
-			continue
-		}
-		g.Remove()
-		g.Close()
-		part.copy(&some, res)
-	}
-	g, err := r.place(&some)
-	if err != nil {
-		r.say("warning: " + err.Error())
-	}
-	return g, nil
-}
-
-type limitPart struct {
-	name string
-	copy func(to, from *specs.LinuxResources) (there bool)
-}
-
-// limitParts are the limits that one controller keeps.
-func limitParts() []limitPart {
-	return []limitPart{
-		{"memory", func(to, from *specs.LinuxResources) bool { to.Memory = from.Memory; return from.Memory != nil }},
-		{"processor time", func(to, from *specs.LinuxResources) bool {
-			if from.CPU == nil || from.CPU.Shares == nil && from.CPU.Quota == nil && from.CPU.Period == nil {
-				return false
-			}
-			to.CPU = mergeCPU(to.CPU, specs.LinuxCPU{Shares: from.CPU.Shares, Quota: from.CPU.Quota, Period: from.CPU.Period})
-			return true
-		}},
-		{"processors", func(to, from *specs.LinuxResources) bool {
-			if from.CPU == nil || from.CPU.Cpus == "" && from.CPU.Mems == "" {
-				return false
-			}
-			to.CPU = mergeCPU(to.CPU, specs.LinuxCPU{Cpus: from.CPU.Cpus, Mems: from.CPU.Mems})
-			return true
-		}},
-		{"processes", func(to, from *specs.LinuxResources) bool { to.Pids = from.Pids; return from.Pids != nil }},
-		{"block devices", func(to, from *specs.LinuxResources) bool { to.BlockIO = from.BlockIO; return from.BlockIO != nil }},
-		{"--cgroup-conf", func(to, from *specs.LinuxResources) bool { to.Unified = from.Unified; return from.Unified != nil }},
-	}
-}
-
-func mergeCPU(have *specs.LinuxCPU, more specs.LinuxCPU) *specs.LinuxCPU {
-	if have != nil {
-		more.Shares, more.Quota, more.Period = have.Shares, have.Quota, have.Period
-	}
-	return &more
-}
-
 // cloneInto is the descriptor for clone(2), nil without a cgroup.
 func (r *run) cloneInto() (*os.File, error) {
 	fd, err := r.group.Fd()
@@ -274,32 +214,6 @@ func (r *run) cloneInto() (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "cgroup"), nil
-}
-
-// outOfMemory tells what the kernel killed in the container because its memory limit was reached; "" for nothing. code is its exit code.
-func outOfMemory(g *cgroup.Group, code int) string {
-	if g.OOMKills() == 0 {
-		return ""
-	}
-	limit := ""
-	if n := g.MemoryLimit(); n > 0 {
-		limit = " (limit " + binarySize(n) + ")"
-	}
-	if code == 137 {
-		return "killed: out of memory" + limit
-	}
-	return "a process of it was killed: out of memory" + limit
-}
-
-// binarySize is a size in the greatest unit that it is a whole number of.
-func binarySize(n uint64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	at := 0
-	for n >= 1024 && n%1024 == 0 && at < len(units)-1 {
-		n /= 1024
-		at++
-	}
-	return strconv.FormatUint(n, 10) + " " + units[at]
 }
 
 // endGroup reads what the cgroup tells of the end, and takes it away. untold: the kernel killed something for want of memory, and there
@@ -315,8 +229,7 @@ func (r *run) endGroup(code int) (untold bool) {
 			r.say(why)
 		}
 	}
-	r.group.Remove()
-	r.group.Close()
+	endAll(r.group)
 	r.group, r.life.Cgroup, r.starving = nil, "", nil
 	return untold
 }
@@ -328,8 +241,7 @@ func (w *watcher) countGroup(l *storage.Life) (untold bool) {
 	if why := outOfMemory(g, l.ExitCode); why != "" {
 		l.OOMKilled, l.Error = true, why
 	}
-	g.Remove()
-	g.Close()
+	endAll(g)
 	l.Cgroup = ""
 	return untold
 }
@@ -352,30 +264,13 @@ func (r *run) scoreOOM() (restore func(), err error) {
 	return func() { os.WriteFile(file, before, 0) }, nil
 }
 
-// starved explains a start that failed by the container's own limits.
-func (r *run) starved(err error) error {
-	switch why := outOfMemory(r.group, 137); {
-	case err == nil:
-	case why != "":
-		return hint.Errorf("a greater --memory", "start container: %s", why)
-	case r.group.ForksRefused() > 0, errors.Is(err, unix.EAGAIN) && r.group != nil:
-		return hint.Errorf("a greater --pids-limit: the start itself takes about ten, for a moment", "start container: its limit of processes is reached (%w)", err)
+// endAll takes a cgroup away, and what still runs in it: with --pid=host the kernel ends nothing with the first process.
+func endAll(g *cgroup.Group) {
+	if g.Populated() {
+		g.Kill()
 	}
-	return err
-}
-
-// killedInside tells of a process of rl exec that the kernel killed because the container had no memory left; kills is how many
-// it had killed before.
-func killedInside(s *storage.State, kills uint64, code int) string {
-	if s.Cgroup == "" || code != 137 {
-		return ""
-	}
-	g := cgroup.Reopen(s.Cgroup)
-	defer g.Close()
-	if g.OOMKills() == kills {
-		return ""
-	}
-	return outOfMemory(g, code)
+	g.Remove()
+	g.Close()
 }
 
 // dropGroup takes away the cgroup of a life that is over. Cgroups don't outlast their boot.
@@ -384,8 +279,7 @@ func dropGroup(l *storage.Life) {
 		return
 	}
 	g := cgroup.Reopen(l.Cgroup)
-	g.Remove()
-	g.Close()
+	endAll(g)
 }
 
 // joinGroup is where a further process of the container is cloned into. A caller in a login session may not put a process anywhere in

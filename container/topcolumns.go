@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"math/bits"
 	"os"
 	"slices"
@@ -100,6 +101,7 @@ func TopColumns(word string, names []string) ([][]string, error) {
 			processes = append(processes, p)
 		}
 	}
+	slices.SortFunc(processes, func(a, b topProcess) int { return cmp.Compare(a.own(), b.own()) })
 	lines := [][]string{nil}
 	for _, c := range chosen {
 		lines[0] = append(lines[0], c.title)
@@ -175,6 +177,12 @@ func (p *topProcess) inside(line string) string {
 		return "?"
 	}
 	return words[len(words)-1]
+}
+
+// own is its number as it sees it itself: a container's first process comes first, even where the host's numbers began again.
+func (p *topProcess) own() int {
+	n, _ := strconv.Atoi(p.inside("NSpid"))
+	return n
 }
 
 // parent is 0 for one that was started from outside.

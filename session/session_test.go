@@ -75,7 +75,7 @@ func TestDoomOfSession(t *testing.T) {
 		"lingering doesn't help":      {map[string]string{main: "[Login]\nKillUserProcesses=yes\n", "/var/lib/systemd/linger/ann": ""}, true},
 	} {
 		why, fix := machine(t, c.files).Doom(Place{Session, "3"})
-		if (why != "") != c.doom || c.doom && !strings.Contains(fix, "systemd-run --user --scope") {
+		if (why != "") != c.doom || c.doom && !strings.Contains(fix, "--lifetime=user") {
 			t.Errorf("%s: %q %q, want doom %v", name, why, fix, c.doom)
 		}
 	}

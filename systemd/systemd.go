@@ -23,9 +23,10 @@ type Manager struct {
 	serial uint32
 }
 
-// How long a systemd may take to answer the connection, and to do a job.
+// How long a systemd may take to answer the connection, and to do a job. Only who asks for limits waits; on a machine with much to do
+// 200 ms were too few at times.
 const (
-	patience    = 200 * time.Millisecond
+	patience    = 2 * time.Second
 	jobPatience = 10 * time.Second
 )
 

@@ -35,6 +35,9 @@ func (s *script) close() {
 	for _, f := range s.closers {
 		f()
 	}
+	if s.lab.kept {
+		return
+	}
 	if vmGroup() != "" { // its containers are in the user's own home, where the next script's will be
 		exec.Command(filepath.Join(s.lab.bin, "rl"), "rm", "--all", "--force").Run()
 	}
@@ -56,6 +59,7 @@ func (l *lab) commands() map[string]command {
 		"finish":      cmdFinish,
 		"freeport":    cmdFreeport,
 		"httpserver":  cmdHTTPServer,
+		"keep":        cmdKeep,
 		"killmonitor": cmdKillMonitor,
 		"leftovers":   cmdLeftovers,
 		"output":      cmdOutput,
@@ -122,6 +126,12 @@ func cmdLeftovers(ts *testscript.TestScript, neg bool, args []string) {
 		data = "/nonexistent"
 	}
 	ts.Check(eventually(func() error { return nothingLeft(work, data) }))
+}
+
+// keep: the containers are for the group that goes on in this virtual machine after a reboot.
+func cmdKeep(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 0, "keep")
+	stateOf(ts).lab.kept = true
 }
 
 // owner UID[:GID] FILE…: who owns the files, as the host counts.

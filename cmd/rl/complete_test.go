@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/spec"
 )
@@ -43,6 +44,9 @@ func TestComplete(t *testing.T) {
 		"rl run tiny --pu":               "files",
 		"rl run -- --pu":                 "",
 		"rl ps --filter until":           "until=",
+		"rl ps --filter status=r":        "status=running status=restarting",
+		"rl ps --filter=health=un":       "--filter=health=unhealthy",
+		"rl images -f dangling=":         "dangling=true dangling=false",
 		"rl volume create --driver ":     "",
 		"rl create --health-on-failure ": "none kill restart stop",
 		"rl kill -s US":                  "USR1 USR2",
@@ -82,6 +86,20 @@ func TestCompleteValues(t *testing.T) {
 	}
 	if tried < 50 {
 		t.Errorf("only %d values were tried", tried)
+	}
+}
+
+// TestCompleteFilters: the values that are offered for filters of ps are taken.
+func TestCompleteFilters(t *testing.T) {
+	for _, key := range []string{"status", "health", "restart-policy", "should-start-on-boot"} {
+		for _, c := range filterValues(key) {
+			if _, err := container.Filter(nil, []string{c.word}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := container.Filter(nil, []string{"status=nonsense"}); err == nil {
+		t.Error("Filter takes anything")
 	}
 }
 

@@ -164,7 +164,10 @@ func more(b *strings.Builder, p *prose) {
 // ociPage is the page of the OCI runtime: the flags before the command, then each command with its own.
 func ociPage(help string) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH RL-OCI 1\n.SH NAME\nrl-oci \\- %s\n.SH SYNOPSIS\n.B rl-oci\n[flags]\n.I COMMAND\n[flags] CONTAINER\n.PP\n.B rl oci\nis the same.\n.SH OPTIONS\n", roff(help))
+	p := readProse(pagesText)["oci"]
+	b.WriteString(head("rl-oci", help) + ".B rl-oci\n[flags]\n.I COMMAND\n[flags] CONTAINER\n.PP\n.B rl oci\nis the same.\n")
+	describe(&b, p)
+	b.WriteString(".SH OPTIONS\n")
 	for _, f := range ociGlobalFlags() {
 		name, value, _ := strings.Cut(f.text(), " ")
 		fmt.Fprintf(&b, ".TP\n\\fB%s\\fR \\fI%s\\fR\n%s\n", roff(name), roff(value), roff(f.help))
@@ -186,7 +189,8 @@ func ociPage(help string) (string, error) {
 			}
 		}
 	}
-	b.WriteString(".SH EXIT STATUS\nOf run and exec that of the program, 128+n when signal n ended it. 1 is a failure, of exec 255.\n.SH SEE ALSO\n.BR rl (1)\n")
+	b.WriteString(".SH EXIT STATUS\nOf run and exec that of the program, 128+n when signal n ended it. 1 is a failure, of exec 255.\n")
+	more(&b, p)
 	return b.String(), nil
 }
 

@@ -36,17 +36,20 @@ func flagValues(verb string, f *kong.Flag, current string) offer {
 	if list := known(f.Name); list != nil {
 		return offer{choices: plainChoices(list)}
 	}
-	return byPlaceholder(f)
+	return byPlaceholder(f, current)
 }
 
 // byPlaceholder reads from the help what a value looks like: small words between bars stand for themselves, keys end in =.
-func byPlaceholder(f *kong.Flag) offer {
+func byPlaceholder(f *kong.Flag, current string) offer {
 	switch shown := f.FormatPlaceHolder(); {
 	case shown == "FILE":
 		return offer{files: "files"}
 	case shown == "DIR" && f.Name != "workdir", strings.HasPrefix(shown, "SRC"), f.Name == "context":
 		return offer{files: "files"}
 	case strings.HasPrefix(shown, "KEY=VALUE"):
+		if key, _, has := strings.Cut(current, "="); has {
+			return offer{choices: filterValues(key)}
+		}
 		return offer{choices: plainChoices(keys(f.Help))}
 	default:
 		var o offer
@@ -57,6 +60,42 @@ func byPlaceholder(f *kong.Flag) offer {
 		}
 		return o
 	}
+}
+
+// filterValues are those of a filter, with its key.
+func filterValues(key string) []choice {
+	var all []choice
+	switch key {
+	case "container", "name", "before", "since":
+		all = containers("")
+	case "ancestor", "image", "reference":
+		all = images("")
+	case "volume":
+		all = volumes()
+	default:
+		all = plainChoices(strings.Fields(filterWords(key)))
+	}
+	for i := range all {
+		all[i].word = key + "=" + all[i].word
+	}
+	return all
+}
+
+// filterWords are the values of filters that are words.
+func filterWords(key string) string {
+	switch key {
+	case "status":
+		return "created running paused restarting exited"
+	case "health":
+		return "starting healthy unhealthy none"
+	case "restart-policy":
+		return "no on-failure always unless-stopped"
+	case "should-start-on-boot", "dangling", "anonymous":
+		return "true false"
+	case "type":
+		return "container image volume"
+	}
+	return ""
 }
 
 // keys are the words of a help that end in =, as "label=KEY[=VALUE], label!=, until=TIME" has three.

@@ -229,8 +229,7 @@ func (r *run) endGroup(code int) (untold bool) {
 			r.say(why)
 		}
 	}
-	r.group.Remove()
-	r.group.Close()
+	endAll(r.group)
 	r.group, r.life.Cgroup, r.starving = nil, "", nil
 	return untold
 }
@@ -242,8 +241,7 @@ func (w *watcher) countGroup(l *storage.Life) (untold bool) {
 	if why := outOfMemory(g, l.ExitCode); why != "" {
 		l.OOMKilled, l.Error = true, why
 	}
-	g.Remove()
-	g.Close()
+	endAll(g)
 	l.Cgroup = ""
 	return untold
 }
@@ -266,14 +264,22 @@ func (r *run) scoreOOM() (restore func(), err error) {
 	return func() { os.WriteFile(file, before, 0) }, nil
 }
 
+// endAll takes a cgroup away, and what still runs in it: with --pid=host the kernel ends nothing with the first process.
+func endAll(g *cgroup.Group) {
+	if g.Populated() {
+		g.Kill()
+	}
+	g.Remove()
+	g.Close()
+}
+
 // dropGroup takes away the cgroup of a life that is over. Cgroups don't outlast their boot.
 func dropGroup(l *storage.Life) {
 	if l.Cgroup == "" || l.BootID != sys.BootID() {
 		return
 	}
 	g := cgroup.Reopen(l.Cgroup)
-	g.Remove()
-	g.Close()
+	endAll(g)
 }
 
 // joinGroup is where a further process of the container is cloned into. A caller in a login session may not put a process anywhere in

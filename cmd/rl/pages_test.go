@@ -216,6 +216,34 @@ func TestPagesDocs(t *testing.T) {
 	}
 }
 
+// TestPagesLines: each line that README.md and docs give to type is one that the parser takes.
+func TestPagesLines(t *testing.T) {
+	tried := 0
+	for name, text := range docs(t) {
+		fenced := false
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "```") {
+				fenced = !fenced
+			}
+			typed, indented := strings.CutPrefix(line, "    ")
+			typed = strings.TrimPrefix(typed, "bin/")
+			if !indented && !fenced || !strings.HasPrefix(typed, "rl ") {
+				continue
+			}
+			typed, _, _ = strings.Cut(typed, "  #")
+			for _, command := range strings.Split(strings.TrimSpace(typed), "; ") {
+				tried++
+				if err := tryExample(command); err != nil {
+					t.Errorf("%s: %s: %v", name, command, err)
+				}
+			}
+		}
+	}
+	if tried < 10 {
+		t.Errorf("only %d lines were found", tried)
+	}
+}
+
 // foreign are flags of other programs, and those of docker and podman that docs/compat.md says rl hasn't.
 const foreign = " --add-subuids --add-subgids --scope --template --now --list --network-alias --runtime --isolation --runc-binary "
 

@@ -332,15 +332,12 @@ func Wait(s *storage.State, states []string, every time.Duration) (int, error) {
 	}
 }
 
-// conditions are what Wait can wait for: a word that no container ever is in would be waited for without end.
-var conditions = []string{storage.Created, storage.Running, Paused, storage.Restarting, storage.Exited, "stopped", "not-running", "next-exit", "removed",
-	storage.Healthy, storage.Unhealthy}
-
-// CheckConditions tells of a word that is none.
+// CheckConditions refuses a state that Wait would never see.
 func CheckConditions(states []string) error {
-	for _, word := range states {
-		if !slices.Contains(conditions, word) {
-			return hint.Errorf(strings.Join(conditions, ", "), "--condition %s: unknown", word)
+	known := []string{storage.Created, "configured", storage.Running, storage.Exited, "stopped", Paused, storage.Restarting, "removed", storage.Healthy, storage.Unhealthy, "not-running", "next-exit"}
+	for _, s := range states {
+		if !slices.Contains(known, s) {
+			return hint.Errorf(strings.Join(known, ", "), "wait: --condition %s: no container is ever in this state", s)
 		}
 	}
 	return nil
@@ -354,6 +351,9 @@ func reached(s *storage.State, states []string) bool {
 	return slices.ContainsFunc(states, func(want string) bool {
 		if want == "stopped" || want == "not-running" || want == "next-exit" {
 			want = storage.Exited
+		}
+		if want == "configured" {
+			want = storage.Created
 		}
 		if want == storage.Healthy || want == storage.Unhealthy {
 			h := s.Health()

@@ -288,6 +288,14 @@ func (r *psRow) Label(key string) string { return hint.Clean(r.of().Labels[key])
 // Networks is the network's mode.
 func (r *psRow) Networks() string { return container.NetworkMode(r.of()) }
 
+// Mounts are the names of its volumes and the directories of the host that it shows, by commas.
+func (r *psRow) Mounts() string {
+	if r.state == nil {
+		return ""
+	}
+	return hint.Clean(strings.Join(container.MountNames(r.state), ","))
+}
+
 // LocalVolumes is how many volumes it has.
 func (r *psRow) LocalVolumes() int { return len(r.of().Volumes) }
 

@@ -380,6 +380,9 @@ func ReadRecord(dir string) (*Record, error) {
 	if err == nil {
 		err = broken(dir, recordFile, parseRecord(text, r))
 	}
+	if err == nil && r.ID == "" {
+		err = broken(dir, recordFile, errNoID)
+	}
 	return r, err
 }
 

@@ -149,6 +149,14 @@ func follow(client *stdio.Client, id string, proxy bool) error {
 	switch {
 	case errors.Is(err, stdio.ErrDetached):
 		return nil
+	case errors.Is(err, stdio.ErrLost):
+		// Who came when it was about to end wasn't told.
+		if store, oops := storage.Open(); oops == nil {
+			if s, there := store.Look(id); there && s.Status == storage.Exited && s.Error == "" {
+				return &hint.Exit{Code: s.ExitCode}
+			}
+		}
+		return fmt.Errorf("container %.12s: %w", id, err)
 	case err != nil:
 		return fmt.Errorf("container %.12s: %w", id, err)
 	}

@@ -21,6 +21,8 @@ type ExecRequest struct {
 	Interactive bool
 	Detached    bool
 	DetachKeys  string
+	// PreserveFds are so many descriptors from 3 on that the process gets.
+	PreserveFds int
 	Options     spec.ExecOptions
 	// into takes what the process writes, instead of the caller's own outputs; then it reads nothing.
 	into *os.File
@@ -83,6 +85,9 @@ func (r *run) planExec(dir string, req *ExecRequest) error {
 	r.plan = &enter.Plan{Enter: true, Owner: whole.Owner, Process: whole.Process}
 	r.plan.Process.Env = hostnameEnv(r.plan.Process.Env, r.spec.Spec.Hostname)
 	r.plan.Process.Detached = req.Detached
+	for fd := range req.PreserveFds {
+		r.plan.Process.Preserve = append(r.plan.Process.Preserve, enter.FirstExtra+fd)
+	}
 	return nil
 }
 
@@ -108,6 +113,9 @@ func (r *run) startExec(s *storage.State, req *ExecRequest) error {
 	}
 	if err := r.openExec(req); err != nil {
 		return err
+	}
+	for fd := range req.PreserveFds {
+		config.Extra = append(config.Extra, os.NewFile(uintptr(3+fd), "preserved"))
 	}
 	config.Stdio = r.front.Files()
 	r.proc, err = userns.Start(config)

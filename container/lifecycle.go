@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -331,6 +332,17 @@ func Wait(s *storage.State, states []string, every time.Duration) (int, error) {
 	}
 }
 
+// CheckConditions refuses a state that Wait would never see.
+func CheckConditions(states []string) error {
+	known := []string{storage.Created, "configured", storage.Running, storage.Exited, "stopped", Paused, storage.Restarting, "removed", storage.Healthy, storage.Unhealthy, "not-running", "next-exit"}
+	for _, s := range states {
+		if !slices.Contains(known, s) {
+			return hint.Errorf(strings.Join(known, ", "), "wait: --condition %s: no container is ever in this state", s)
+		}
+	}
+	return nil
+}
+
 func reached(s *storage.State, states []string) bool {
 	if len(states) == 0 {
 		return !s.Running && !(s.Monitored && s.Finished.IsZero() && s.Error == "")
@@ -339,6 +351,9 @@ func reached(s *storage.State, states []string) bool {
 	return slices.ContainsFunc(states, func(want string) bool {
 		if want == "stopped" || want == "not-running" || want == "next-exit" {
 			want = storage.Exited
+		}
+		if want == "configured" {
+			want = storage.Created
 		}
 		if want == storage.Healthy || want == storage.Unhealthy {
 			h := s.Health()

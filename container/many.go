@@ -19,6 +19,8 @@ type Selection struct {
 	Filters  []string // of all those for which they hold, as of ps
 	// Ignore: one that isn't there is no error.
 	Ignore bool
+	// Depend: also those that have a namespace of one of them.
+	Depend bool
 }
 
 // Each does something with every container of the selection, several at a time. A name that isn't found keeps none of the others
@@ -29,6 +31,15 @@ func Each(sel Selection, do func(*storage.State) error, done func(word string)) 
 		return err
 	}
 	words, states, failed := sel.states(store)
+	if sel.Depend {
+		more, err := dependents(store, states)
+		if err != nil {
+			return err
+		}
+		for _, s := range more {
+			words, states = append(words, s.ID), append(states, s)
+		}
+	}
 	results := make([]error, len(states))
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, 16)

@@ -29,11 +29,12 @@ func Keep(f *os.File) int {
 	return fd
 }
 
-// Inherited counts the descriptors from 3 on that are open, up to the first gap.
+// Inherited counts the descriptors from 3 on that the caller passed, up to the first that is not open, or is the Go runtime's own: those
+// are close-on-exec. It is asked before SealFds.
 func Inherited() int {
 	n := 0
 	for {
-		if _, err := unix.FcntlInt(uintptr(3+n), unix.F_GETFD, 0); err != nil {
+		if flags, err := unix.FcntlInt(uintptr(3+n), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
 			return n
 		}
 		n++

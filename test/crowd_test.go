@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -33,11 +34,38 @@ func TestCrowd(t *testing.T) {
 		out, err := u.rl("exec", fmt.Sprintf("c%d-%d", shell, i), "true").CombinedOutput()
 		return withOutput(err, out)
 	})
+	if err := eventually(func() error { return slender(u.ours("rl-monitor ")) }); err != nil {
+		t.Error(err)
+	}
 	u.must(t, "stop", "-t", "0", "--all")
 	u.must(t, "rm", "--all")
 	if err := eventually(func() error { return nothingLeft(u.work, u.data) }); err != nil {
 		t.Error(err)
 	}
+}
+
+// mostMonitor is what a monitor that waits may weigh, in KiB of memory that is its own (proc_pid_smaps(5), Pss): there may be hundreds.
+const mostMonitor = 1100
+
+// slender: the monitors weigh no more than that on average.
+func slender(monitors []proc) error {
+	sum := 0
+	for _, p := range monitors {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.pid))
+		if err != nil {
+			return err
+		}
+		_, rest, _ := strings.Cut(string(b), "\nPss:")
+		kib := 0
+		if _, err := fmt.Sscan(rest, &kib); err != nil {
+			return fmt.Errorf("smaps_rollup: %q: %w", b, err)
+		}
+		sum += kib
+	}
+	if n := len(monitors); n == 0 || sum/n > mostMonitor {
+		return fmt.Errorf("%d monitors weigh %d KiB", n, sum)
+	}
+	return nil
 }
 
 // inShells does something so many times in each of so many shells, which don't wait for each other.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
@@ -19,6 +18,7 @@ type selected struct {
 	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
 	CIDFile    []string `name:"cidfile" sep:"none" placeholder:"FILE" help:"Read the id from a file."`
 	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
+	depend     bool     // also those that depend on them
 }
 
 // filtered selects by --filter, for the verbs that podman gives it.
@@ -39,12 +39,14 @@ func (s *selected) each(verb string, do func(*storage.State) error, filters ...s
 		s.Containers = []string{last.ID}
 	}
 	switch named := len(s.Containers)+len(s.CIDFile) > 0; {
+	case s.All && named:
+		return hint.Errorf("rl "+verb+" --all", "%s: --all are all, and containers are named", verb)
 	case len(filters) > 0 && named:
 		return hint.Errorf("rl "+verb+" --filter KEY=VALUE", "%s: --filter selects among all, and containers are named", verb)
 	case !s.All && !named && len(filters) == 0:
 		return hint.Errorf("rl "+verb+" CONTAINER…, or rl "+verb+" --all", "%s: no container named", verb)
 	}
-	sel := container.Selection{Words: s.Containers, CIDFiles: s.CIDFile, All: s.All || len(filters) > 0, Filters: filters, Ignore: s.Ignore}
+	sel := container.Selection{Words: s.Containers, CIDFiles: s.CIDFile, All: s.All || len(filters) > 0, Filters: filters, Ignore: s.Ignore, Depend: s.depend}
 	return container.Each(sel, do, func(word string) { fmt.Println(word) })
 }
 
@@ -56,13 +58,18 @@ type RmCmd struct {
 	Ignore     bool     `short:"i" help:"One that isn't there is no error."`
 	Volumes    bool     `short:"v" help:"Also their anonymous volumes."`
 	Time       *int     `short:"t" placeholder:"SECONDS" help:"With -f: stop it in order first, and kill it after so long."`
+	Depend     bool     `help:"Also those that have joined a namespace of it (--network container:NAME and the like)."`
+	Filter     []string `sep:"none" placeholder:"KEY=VALUE" help:"All for which it holds, as of rl ps: label=, status=, until=24h …"`
 	CIDFile    []string `name:"cidfile" sep:"none" placeholder:"FILE" help:"Read the id from a file."`
 	Containers []string `arg:"" optional:"" name:"container" help:"Name, id, or the unique beginning of an id."`
 }
 
 // Run removes containers.
 func (c *RmCmd) Run() error {
-	s := selected{All: c.All, Latest: c.Latest, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers}
+	if c.Time != nil && !c.Force {
+		return hint.Errorf("rl rm -f -t SECONDS …", "rm: -t is how long -f waits")
+	}
+	s := selected{All: c.All, Latest: c.Latest, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers, depend: c.Depend}
 	return s.each("rm", func(s *storage.State) error {
 		if c.All && !c.Force && (s.Running || s.Status == storage.Restarting) {
 			return nil
@@ -80,7 +87,7 @@ func (c *RmCmd) Run() error {
 			err = container.DropVolumes(s)
 		}
 		return err
-	})
+	}, c.Filter...)
 }
 
 // StopCmd is `rl stop`.
@@ -142,29 +149,35 @@ func (c *KillCmd) Run() error {
 }
 
 // PauseCmd is `rl pause`.
-type PauseCmd struct{ selected }
+type PauseCmd struct {
+	filtered
+	selected
+}
 
 // Run pauses containers.
 func (c *PauseCmd) Run() error {
 	return c.each("pause", func(s *storage.State) error {
-		if c.All && (!s.Running || s.Status == container.Paused) {
+		if (c.All || len(c.Filter) > 0) && (!s.Running || s.Status == container.Paused) {
 			return nil
 		}
 		return container.Pause(s)
-	})
+	}, c.Filter...)
 }
 
 // UnpauseCmd is `rl unpause`.
-type UnpauseCmd struct{ selected }
+type UnpauseCmd struct {
+	filtered
+	selected
+}
 
 // Run lets containers go on.
 func (c *UnpauseCmd) Run() error {
 	return c.each("unpause", func(s *storage.State) error {
-		if c.All && s.Status != container.Paused {
+		if (c.All || len(c.Filter) > 0) && s.Status != container.Paused {
 			return nil
 		}
 		return container.Unpause(s)
-	})
+	}, c.Filter...)
 }
 
 // StartCmd is `rl start`.
@@ -206,40 +219,17 @@ type AttachCmd struct {
 	NoStdin    bool   `name:"no-stdin" help:"Don't pass on what is typed."`
 	SigProxy   bool   `default:"true" negatable:"" help:"Pass signals to the program (default)."`
 	DetachKeys string `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that detach the terminal (${default}); empty: none."`
-	Container  string `arg:"" help:"Name, id, or the unique beginning of an id."`
+	Latest     bool   `short:"l" help:"The one that was made last."`
+	Container  string `arg:"" optional:"" help:"Name, id, or the unique beginning of an id."`
 }
 
 // Run ties the terminal to a container.
 func (c *AttachCmd) Run() error {
-	return container.Attach(c.Container, container.AttachRequest{NoStdin: c.NoStdin, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys})
-}
-
-// WaitCmd is `rl wait`.
-type WaitCmd struct {
-	Condition  []string      `placeholder:"STATE" help:"Wait for this state: running, exited, stopped, created, paused, removed, healthy, unhealthy."`
-	Interval   time.Duration `short:"i" default:"250ms" placeholder:"TIME" help:"Look so often where nothing tells of the change (${default})."`
-	Ignore     bool          `help:"One that isn't there is no error."`
-	Containers []string      `arg:"" name:"container" help:"Name, id, or the unique beginning of an id."`
-}
-
-// Run waits for each in turn and prints its exit code.
-func (c *WaitCmd) Run() error {
-	for _, word := range c.Containers {
-		s, err := container.Find(word)
-		if errors.Is(err, container.ErrNotFound) && c.Ignore {
-			fmt.Println(-1)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		code, err := container.Wait(s, c.Condition, c.Interval)
-		if err != nil {
-			return err
-		}
-		fmt.Println(code)
+	word, err := oneContainer("attach", c.Container, c.Latest)
+	if err != nil {
+		return err
 	}
-	return nil
+	return container.Attach(word, container.AttachRequest{NoStdin: c.NoStdin, SigProxy: c.SigProxy, DetachKeys: c.DetachKeys})
 }
 
 // HealthcheckRunCmd is `rl healthcheck run`.
@@ -282,38 +272,4 @@ func (c *UpdateCmd) Run() error {
 	req := container.UpdateRequest{Limits: c.LimitFlags.options(), Restart: c.Restart}
 	req.Limits.Pids = c.PidsLimit
 	return c.each("update", func(s *storage.State) error { return container.Update(s, req) })
-}
-
-// ExecCmd is `rl exec`.
-type ExecCmd struct {
-	Interactive bool     `short:"i" help:"Keep stdin open: what is typed or piped reaches the process."`
-	TTY         bool     `short:"t" name:"tty" help:"Give the process a terminal."`
-	Detach      bool     `short:"d" help:"Don't wait for its end."`
-	Env         []string `short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value the caller's."`
-	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
-	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the process runs as, by name or number."`
-	Workdir     string   `short:"w" placeholder:"DIR" help:"Working directory inside the container."`
-	Privileged  bool     `help:"All capabilities that the container's user namespace can give."`
-	DetachKeys  string   `default:"ctrl-p,ctrl-q" placeholder:"KEYS" help:"Keys that would detach the terminal (${default}); empty: none."`
-	Command     []string `arg:"" optional:"" passthrough:"" name:"container command…" help:"Container, and the program with its arguments."`
-}
-
-// Run runs a process in a container.
-func (c *ExecCmd) Run() error {
-	words := c.Command
-	if len(words) > 0 && words[0] == "--" {
-		words = words[1:]
-	}
-	switch {
-	case len(words) > 0 && len(words[0]) > 0 && words[0][0] == '-':
-		return find(commands(), "exec").unknownFlag(words[0])
-	case len(words) < 2:
-		return hint.Errorf("rl exec -it CONTAINER sh", "exec: a container and a command are needed")
-	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
-		return hint.Errorf("leave -t out: rl exec -i …", "exec: -t gives the process a terminal, but stdin is none")
-	case c.TTY && c.Detach:
-		return hint.Errorf("leave -t out", "exec: a detached process (-d) has no terminal (-t)")
-	}
-	return container.Exec(container.ExecRequest{Container: words[0], Interactive: c.Interactive, Detached: c.Detach, DetachKeys: c.DetachKeys,
-		Options: spec.ExecOptions{Args: words[1:], Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User, TTY: c.TTY, Privileged: c.Privileged}})
 }

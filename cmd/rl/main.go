@@ -15,6 +15,9 @@ import (
 // version is set by the linker (Makefile).
 var version = "0.1.0-dev"
 
+// inherited is how many descriptors from 3 on the caller passed, set by main before all else.
+var inherited int
+
 // main is the only place that prints errors and chooses exit codes. rl starts itself again under other names (userns,
 // enter): those roles come first.
 func main() {
@@ -30,6 +33,7 @@ func main() {
 		container.Version = version
 		os.Exit(container.Monitor())
 	}
+	inherited = sys.Inherited()
 	// What the caller leaked stays with the caller: nothing that is started from here inherits it (CVE-2024-21626).
 	err := sys.SealFds(3)
 	if err == nil {

@@ -16,7 +16,6 @@ import (
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/oci"
-	"github.com/rl-containers/rl/sys"
 )
 
 // The face that engines drive: `rl-oci [FLAGS] COMMAND [FLAGS] CONTAINER`, the command line of runc 1.5 with crun's additions.
@@ -116,7 +115,6 @@ func (c *ociCall) finish(err error) error {
 }
 
 func (c *ociCall) do(args []string) error {
-	inherited := sys.Inherited() // before anything is opened
 	g := &ociGlobals{}
 	words, err := g.parse(args)
 	// Also of a wrong flag the log hears, if --log was before it.

@@ -12,7 +12,8 @@ import (
 
 // TopCmd is `rl top`.
 type TopCmd struct {
-	Container string   `arg:"" help:"Name, id, or the unique beginning of an id."`
+	Latest    bool     `short:"l" help:"Of the container that was made last: the columns stand alone."`
+	Container string   `arg:"" optional:"" help:"Name, id, or the unique beginning of an id."`
 	Options   []string `arg:"" optional:"" passthrough:"" name:"column" help:"Columns, as pid user args, or options of ps, as aux."`
 }
 
@@ -24,7 +25,13 @@ Without either: as docker's, ps -ef.`
 }
 
 // Run lists the processes of a container.
-func (c *TopCmd) Run() error {
+func (c *TopCmd) Run() (err error) {
+	if c.Latest && c.Container != "" { // the first column
+		c.Options, c.Container = append([]string{c.Container}, c.Options...), ""
+	}
+	if c.Container, err = oneContainer("top", c.Container, c.Latest); err != nil {
+		return err
+	}
 	switch {
 	case len(c.Options) == 0:
 		return c.list()

@@ -31,6 +31,7 @@ type Inspected struct {
 	ImageDigest     string
 	Rootfs          string // of --rootfs
 	RestartCount    int
+	LogPath         string // "" where no file is written
 	SizeRw          *int64 `json:",omitempty"` // with --size
 	SizeRootFs      *int64 `json:",omitempty"`
 	Driver          string
@@ -144,9 +145,10 @@ type HostConfig struct {
 	Tmpfs          map[string]string
 	Init           bool
 	Sysctls        map[string]string
-	ShmSize        string
-	Ulimits        []string
-	Devices        []string
+	ShmSize        int64 // bytes
+	Ulimits        []Ulimit
+	Devices        []Device
+	LogConfig      LogConfig
 	OomScoreAdj    int
 	Cgroups        string
 	CgroupMode     string
@@ -204,7 +206,7 @@ func Inspect(word string) (*Inspected, error) {
 	args := c.Spec.Spec.Process.Args
 	i := &Inspected{
 		Id: s.ID, Name: s.Name, Created: s.Created, Image: s.ImageID, ImageName: s.Image, ImageDigest: c.Image.Digest, Rootfs: c.Request.Rootfs,
-		RestartCount: s.Restarts, Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
+		RestartCount: s.Restarts, LogPath: logPath(s, &c.Request.Log), Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
 		Config: inspectConfig(s, c), HostConfig: inspectHost(s, c), NetworkSettings: inspectNetwork(s),
 	}
 	if i.Rootfs == "" {
@@ -318,7 +320,8 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		DnsOptions: list(r.DNSOptions), DnsSearch: list(r.DNSSearch), ExtraHosts: list(r.AddHosts), GroupAdd: list(o.GroupAdd),
 		IpcMode: cmp.Or(o.IPC, "shareable"), PidMode: private(o.PID), UTSMode: private(o.UTS), UsernsMode: o.Userns, Privileged: o.Privileged,
 		ReadonlyRootfs: o.ReadOnly, SecurityOpt: list(o.SecurityOpt), Tmpfs: pairs(o.Tmpfs, ":"), Init: o.Init, Sysctls: pairs(o.Sysctls, "="),
-		ShmSize: o.ShmSize, Ulimits: list(o.Ulimits), Devices: list(o.Devices), Cgroups: cmp.Or(r.Cgroups, "default"),
+		ShmSize: shmSize(c.Spec.Spec.Mounts), Ulimits: inspectUlimits(c.Spec.Spec.Process.Rlimits), Devices: inspectDevices(o.Devices), LogConfig: inspectLog(s, &r.Log),
+		Cgroups:    cmp.Or(r.Cgroups, "default"),
 		CgroupMode: private(o.Cgroupns), CgroupParent: r.CgroupParent,
 		Annotations: pairs(o.Annotations, "="),
 	}

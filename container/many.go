@@ -23,6 +23,9 @@ type Selection struct {
 	Depend bool
 }
 
+// ErrSkip is the result of a work that didn't apply to the container: it is no error, and the container isn't told of as done.
+var ErrSkip = errors.New("nothing to do")
+
 // Each does something with every container of the selection, several at a time. A name that isn't found keeps none of the others
 // from it. done is told each that went well, as it was named, in their order.
 func Each(sel Selection, do func(*storage.State) error, done func(word string)) error {
@@ -52,8 +55,11 @@ func Each(sel Selection, do func(*storage.State) error, done func(word string)) 
 	}
 	wait.Wait()
 	for i, err := range results {
-		if err == nil {
+		switch {
+		case err == nil:
 			done(words[i])
+			continue
+		case errors.Is(err, ErrSkip):
 			continue
 		}
 		failed = append(failed, err)

@@ -37,15 +37,15 @@ func Update(s *storage.State, req UpdateRequest) error {
 }
 
 func checkUpdate(s *storage.State, req *UpdateRequest) error {
-	res, err := req.Limits.Resources()
-	if err != nil && req.Limits.Memory+req.Limits.MemorySwap == "" { // of these two, one may be known already
-		return err
+	res, alone := req.Limits.Resources()
+	if alone != nil && req.Limits.Memory+req.Limits.MemorySwap == "" { // of these two, one may be known already
+		return alone
 	}
 	kind, _, err := restartPolicy(req.Restart)
 	switch {
 	case err != nil:
 		return err
-	case res == nil && req.Restart == "" && req.Limits.MemorySwap == "":
+	case res == nil && alone == nil && req.Restart == "" && req.Limits.MemorySwap == "":
 		return hint.Errorf("rl update --memory 512m "+s.Name, "nothing is to change")
 	case s.Remove && kind != "" && kind != "no":
 		return fmt.Errorf("--rm and --restart=%s exclude each other", req.Restart)

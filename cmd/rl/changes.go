@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
 )
@@ -39,10 +37,11 @@ func (c *DiffCmd) Run() error {
 		}
 		return printJSON(out)
 	}
-	for _, change := range all {
-		fmt.Println(change.Kind + " " + hint.Clean(change.Path))
+	lines := make([]string, len(all))
+	for i, change := range all {
+		lines[i] = change.Kind + " " + hint.Clean(change.Path)
 	}
-	return nil
+	return printLines(lines)
 }
 
 // CommitCmd is `rl commit`.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/alecthomas/kong"
 )
 
@@ -20,13 +18,11 @@ func (*CompletionCmd) Help() string {
 func (c *CompletionCmd) Run() error {
 	switch c.Shell {
 	case "fish":
-		fmt.Print(fishScript)
+		return printText(fishScript)
 	case "zsh":
-		fmt.Print(zshScript)
-	default:
-		fmt.Print(bashScript)
+		return printText(zshScript)
 	}
-	return nil
+	return printText(bashScript)
 }
 
 // Each script asks `rl __complete` (complete.go). An rl that was typed with its path is asked itself; by an alias the one in PATH.

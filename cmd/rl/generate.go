@@ -58,7 +58,9 @@ func (c *GenerateSystemdCmd) Run() error {
 			}
 		}
 		if all[s.Name] = s.Text; c.Format == "" {
-			fmt.Println(strings.TrimSuffix(s.Text, "\n"))
+			if err := printText(strings.TrimSuffix(s.Text, "\n") + "\n"); err != nil {
+				return err
+			}
 		}
 	}
 	if c.Format == "json" {
@@ -287,8 +289,7 @@ func (c *StartOnBootCmd) Run() error {
 	}
 	s := container.BootUnit(program)
 	if c.Print {
-		fmt.Print(s.Text)
-		return nil
+		return printText(s.Text)
 	}
 	dir, err := userUnits()
 	if err != nil {

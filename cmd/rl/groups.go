@@ -94,8 +94,7 @@ func (g group) enter(v *verb, args []string) error {
 		g.overview(os.Stderr, v)
 		return g.Run()
 	case args[0] == "--help" || args[0] == "-h":
-		g.overview(os.Stdout, v)
-		return nil
+		return g.overview(os.Stdout, v)
 	}
 	in := find(g, args[0])
 	if in == nil {
@@ -105,10 +104,13 @@ func (g group) enter(v *verb, args []string) error {
 	return whole.run(args[1:])
 }
 
-func (g group) overview(w io.Writer, v *verb) {
-	fmt.Fprintf(w, "%s.\n\nCommands:\n", v.help)
-	listVerbs(w, g)
-	fmt.Fprintf(w, "\nrl %s COMMAND --help shows the flags of one.\n", v.name)
+func (g group) overview(w io.Writer, v *verb) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s.\n\nCommands:\n", v.help)
+	listVerbs(&b, g)
+	fmt.Fprintf(&b, "\nrl %s COMMAND --help shows the flags of one.\n", v.name)
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func listVerbs(w io.Writer, all []verb) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/rl-containers/rl/container"
 )
@@ -17,16 +18,18 @@ type HelpCmd struct {
 // Run shows the commands, or the flags of one.
 func (c *HelpCmd) Run() error {
 	if len(c.Verb) == 0 {
-		overview(os.Stdout)
-		return nil
+		return overview(os.Stdout)
 	}
 	return dispatch(append(c.Verb, "--help"))
 }
 
-func overview(w io.Writer) {
-	fmt.Fprint(w, "rl runs containers without root.\n\n  rl run --rm -it tiny        a shell; this image is built in\n  rl run --rm -it debian      an image from a registry\n  rl doctor                   what this machine has, and what to type\n\nCommands:\n")
-	listVerbs(w, commands())
-	fmt.Fprint(w, "\nrl COMMAND --help shows the flags of one. Before the command, --log-level LEVEL (trace, debug, info, warn, error, fatal, panic;\nRL_LOG_LEVEL) or -D (debug) says how much rl tells of what it does.\n")
+func overview(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("rl runs containers without root.\n\n  rl run --rm -it tiny        a shell; this image is built in\n  rl run --rm -it debian      an image from a registry\n  rl doctor                   what this machine has, and what to type\n\nCommands:\n")
+	listVerbs(&b, commands())
+	b.WriteString("\nrl COMMAND --help shows the flags of one. Before the command, --log-level LEVEL (trace, debug, info, warn, error, fatal, panic;\nRL_LOG_LEVEL) or -D (debug) says how much rl tells of what it does.\n")
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // VersionCmd is `rl version`.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -34,10 +33,11 @@ func (c *HistoryCmd) Run() error {
 	}
 	rows := c.rows(&found[0])
 	if c.Quiet {
+		ids := make([]string, len(rows))
 		for i := range rows {
-			fmt.Println(rows[i].ID())
+			ids[i] = rows[i].ID()
 		}
-		return nil
+		return printLines(ids)
 	}
 	l := listing[historyRow]{format: c.Format, titles: map[string]string{"ID": "IMAGE", "CreatedSince": "CREATED", "CreatedBy": "CREATED BY", "CreatedAt": "CREATED AT"},
 		columns: []column[historyRow]{

@@ -72,7 +72,7 @@ func (c *RmCmd) Run() error {
 	s := selected{All: c.All, Latest: c.Latest, Ignore: c.Ignore || c.Force, CIDFile: c.CIDFile, Containers: c.Containers, depend: c.Depend}
 	return s.each("rm", func(s *storage.State) error {
 		if c.All && !c.Force && (s.Running || s.Status == storage.Restarting) {
-			return nil
+			return container.ErrSkip
 		}
 		if c.Time != nil && c.Force {
 			if err := container.Stop(s, c.Time); err != nil {
@@ -92,7 +92,7 @@ func (c *RmCmd) Run() error {
 
 // StopCmd is `rl stop`.
 type StopCmd struct {
-	Time      *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Time      *int `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
 	UntilBoot bool `help:"The machine goes down: those that start at boot do so as if they had run on (rl system start-on-boot)."`
 	filtered
 	selected
@@ -109,7 +109,7 @@ func (c *StopCmd) Run() error {
 
 // RestartCmd is `rl restart`.
 type RestartCmd struct {
-	Time    *int `short:"t" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Time    *int `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
 	Running bool `help:"Only those that run."`
 	filtered
 	selected
@@ -122,7 +122,7 @@ func (c *RestartCmd) Run() error {
 	}
 	return c.each("restart", func(s *storage.State) error {
 		if c.Running && !s.Running {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Restart(s, c.Time)
 	}, c.Filter...)
@@ -142,7 +142,7 @@ func (c *KillCmd) Run() error {
 	}
 	return c.each("kill", func(s *storage.State) error {
 		if c.All && !s.Running {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Kill(s, sig)
 	})
@@ -158,7 +158,7 @@ type PauseCmd struct {
 func (c *PauseCmd) Run() error {
 	return c.each("pause", func(s *storage.State) error {
 		if (c.All || len(c.Filter) > 0) && (!s.Running || s.Status == container.Paused) {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Pause(s)
 	}, c.Filter...)
@@ -174,7 +174,7 @@ type UnpauseCmd struct {
 func (c *UnpauseCmd) Run() error {
 	return c.each("unpause", func(s *storage.State) error {
 		if (c.All || len(c.Filter) > 0) && s.Status != container.Paused {
-			return nil
+			return container.ErrSkip
 		}
 		return container.Unpause(s)
 	}, c.Filter...)

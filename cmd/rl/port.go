@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
@@ -30,14 +30,13 @@ func (c *PortCmd) Run() error {
 		return err
 	}
 	lines, err := container.Ports(word, c.Port)
-	for _, l := range lines {
-		if c.Port != "" {
-			fmt.Println(l.Outside)
-			continue
+	words := make([]string, len(lines))
+	for i, l := range lines {
+		if words[i] = l.Outside; c.Port == "" {
+			words[i] = l.Inside + " -> " + l.Outside
 		}
-		fmt.Println(l.Inside + " -> " + l.Outside)
 	}
-	return err
+	return errors.Join(printLines(words), err)
 }
 
 func (c *PortCmd) all() error {
@@ -45,14 +44,15 @@ func (c *PortCmd) all() error {
 	if err != nil {
 		return err
 	}
+	var words []string
 	for _, s := range states {
 		lines, err := container.Ports(s.ID, "")
 		if err != nil {
 			continue // it ended meanwhile
 		}
 		for _, l := range lines {
-			fmt.Printf("%.12s\t%s -> %s\n", s.ID, l.Inside, l.Outside)
+			words = append(words, s.ID[:12]+"\t"+l.Inside+" -> "+l.Outside)
 		}
 	}
-	return nil
+	return printLines(words)
 }

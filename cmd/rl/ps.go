@@ -44,10 +44,11 @@ func (c *PsCmd) Run() error {
 		slices.SortStableFunc(states, order)
 	}
 	if c.Quiet {
+		ids := make([]string, len(states))
 		for i := range states {
-			fmt.Println(c.cut(states[i].ID, 12))
+			ids[i] = c.cut(states[i].ID, 12)
 		}
-		return nil
+		return printLines(ids)
 	}
 	rows, err := c.rows(states)
 	if err != nil {
@@ -286,6 +287,14 @@ func (r *psRow) Label(key string) string { return hint.Clean(r.of().Labels[key])
 
 // Networks is the network's mode.
 func (r *psRow) Networks() string { return container.NetworkMode(r.of()) }
+
+// Mounts are the names of its volumes and the directories of the host that it shows, by commas.
+func (r *psRow) Mounts() string {
+	if r.state == nil {
+		return ""
+	}
+	return hint.Clean(strings.Join(container.MountNames(r.state), ","))
+}
 
 // LocalVolumes is how many volumes it has.
 func (r *psRow) LocalVolumes() int { return len(r.of().Volumes) }

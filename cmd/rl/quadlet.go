@@ -62,8 +62,7 @@ func (c *QuadletCmd) Run() error {
 // put prints a service, or writes it.
 func (c *QuadletCmd) put(dir string, s *unit.Service) error {
 	if c.Dryrun {
-		fmt.Printf("---%s---\n%s\n", s.Name, s.Text)
-		return nil
+		return printText("---" + s.Name + "---\n" + s.Text + "\n")
 	}
 	path, err := writeUnit(dir, s)
 	if err != nil {

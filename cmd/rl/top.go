@@ -78,8 +78,8 @@ func (c *TopCmd) ps() error {
 	if err != nil {
 		return fmt.Errorf("top: %w", err)
 	}
-	for _, line := range lines {
-		fmt.Println(hint.Clean(line))
+	for i, line := range lines {
+		lines[i] = hint.Clean(line)
 	}
-	return nil
+	return printLines(lines)
 }

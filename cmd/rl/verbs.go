@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -84,11 +83,9 @@ func dispatch(args []string) error {
 	}
 	switch args[0] {
 	case "--version", "-v":
-		fmt.Println("rl version " + container.Version)
-		return nil
+		return printText("rl version " + container.Version + "\n")
 	case "--help", "-h":
-		overview(os.Stdout)
-		return nil
+		return overview(os.Stdout)
 	case "oci":
 		return runOCI(args[1:])
 	case completeName:

@@ -84,10 +84,11 @@ func (c *VolumeLsCmd) Run() error {
 		return err
 	}
 	if c.Quiet {
-		for _, v := range list {
-			fmt.Println(v.Name)
+		names := make([]string, len(list))
+		for i, v := range list {
+			names[i] = v.Name
 		}
-		return nil
+		return printLines(names)
 	}
 	l := listing[container.Volume]{format: c.Format, noHeading: c.NoHeading, titles: map[string]string{"Name": "VOLUME NAME"}}
 	l.columns = []column[container.Volume]{{"DRIVER", func(v *container.Volume) string { return v.Driver }}, {"VOLUME NAME", func(v *container.Volume) string { return v.Name }}}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -44,7 +43,9 @@ func (c *WaitCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		fmt.Println(code)
+		if err := printLines([]string{strconv.Itoa(code)}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -85,8 +86,8 @@ func (c *WaitCmd) first(every time.Duration) error {
 		}()
 	}
 	e := <-ends
-	if e.err == nil {
-		fmt.Println(e.code)
+	if e.err != nil {
+		return e.err
 	}
-	return e.err
+	return printLines([]string{strconv.Itoa(e.code)})
 }

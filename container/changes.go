@@ -25,7 +25,7 @@ func Diff(word string) (all []archive.Change, err error) {
 	}
 	job, err := f.upperJob()
 	if err != nil {
-		return nil, fmt.Errorf("diff: %w", err)
+		return nil, gone(f.state, "diff", fmt.Errorf("diff: %w", err))
 	}
 	if job.Base, job.Lower, err = f.layers(); err != nil {
 		return nil, fmt.Errorf("diff: %w", err)
@@ -42,7 +42,7 @@ func Diff(word string) (all []archive.Change, err error) {
 	err = pipe(func(w *os.File) error { return f.onLayers(&archive.Job{Diff: job}, w) },
 		func(r *os.File) error { return json.NewDecoder(r).Decode(&all) })
 	if err != nil {
-		return nil, fmt.Errorf("diff: %w", err)
+		return nil, gone(f.state, "diff", fmt.Errorf("diff: %w", err))
 	}
 	return all, nil
 }
@@ -156,7 +156,7 @@ func Commit(req CommitRequest) error {
 	if err == nil {
 		happened(f.state, "commit")
 	}
-	return err
+	return gone(f.state, "commit", err)
 }
 
 // commitLayer says what the layer holds: the changes; or all files, where there is no image in the store that they could go on.

@@ -44,7 +44,7 @@ func Exec(req ExecRequest) error {
 		return err
 	}
 	if err := r.startExec(s, &req); err != nil {
-		return err
+		return gone(s, "exec in", err)
 	}
 	told := make(chan struct{})
 	go func() { happened(s, "exec"); close(told) }()

@@ -44,6 +44,7 @@ func openFiles(word string) (*files, error) {
 	}
 	if s.Running {
 		f.ids, err = idmap.OfProcess(s.Pid)
+		err = gone(s, "files of", err)
 	} else {
 		f.ids, err = idmap.Mine(f.config.Request.Options.Userns)
 	}
@@ -61,9 +62,9 @@ func (f *files) owner() enter.Owner {
 // do has the inside do the job, with stream as its end of the archive, and waits for it. write: files are to be changed.
 func (f *files) do(job *archive.Job, stream *os.File, write bool) error {
 	if f.state.Running {
-		return f.join(job, stream)
+		return gone(f.state, "files of", f.join(job, stream))
 	}
-	return f.mount(job, stream, write)
+	return gone(f.state, "files of", f.mount(job, stream, write))
 }
 
 // join works in the container that runs: its volumes and tmpfs are there. Only its user and its mount namespace are entered;

@@ -420,7 +420,7 @@ func Rename(word, name string) error {
 	}
 	old := s.Name
 	if err := store.Rename(s, name); err != nil {
-		return err
+		return gone(s, "rename", err)
 	}
 	s.Name = name
 	happenedWith(s, "rename", "oldName", old)

@@ -30,7 +30,7 @@ func Update(s *storage.State, req UpdateRequest) error {
 		return updateLimits(s, req.Limits)
 	})
 	if err != nil {
-		return fmt.Errorf("update container %s: %w", s.Name, err)
+		return gone(s, "update", fmt.Errorf("update container %s: %w", s.Name, err))
 	}
 	happened(s, "update")
 	return nil

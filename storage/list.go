@@ -140,6 +140,9 @@ func (s *Store) Change(state *State, change func(*Record) error) error {
 	}
 	defer guard.Close()
 	r, err := ReadRecord(state.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("container %.12s: it was removed at this moment", state.ID)
+	}
 	if err != nil {
 		return fmt.Errorf("change container %.12s: %w", state.ID, err)
 	}

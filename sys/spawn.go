@@ -94,8 +94,8 @@ func (t *table) text(s string) uintptr {
 	return t.pointer(unsafe.Pointer(p))
 }
 
-// lowFiles is above all descriptors that a child is given.
-const lowFiles = 64
+// above is a descriptor above all that the child is given, and no higher than it must be: a user's limit may be low (ulimit -n).
+func (s *Spawn) above() uintptr { return uintptr(max(len(s.Files), 16)) }
 
 // compile writes the table. memfd is a sealed copy of the program, or -1: then a read-only mount of it is made.
 func (s *Spawn) compile(memfd int) (*table, error) {
@@ -108,7 +108,7 @@ func (s *Spawn) compile(memfd int) (*table, error) {
 		return nil, err
 	}
 	t := &table{pidfd: -1, keep: []any{argv, env}}
-	exe := t.add(may, unix.SYS_FCNTL, uintptr(memfd), unix.F_DUPFD_CLOEXEC, lowFiles)
+	exe := t.add(may, unix.SYS_FCNTL, uintptr(memfd), unix.F_DUPFD_CLOEXEC, s.above())
 	if len(s.Join) > 0 {
 		exe = s.join(t, exe, memfd < 0)
 		s.addFork(t)
@@ -125,7 +125,7 @@ func (s *Spawn) compile(memfd int) (*table, error) {
 	if s.AmbientCaps {
 		t.ambient()
 	}
-	t.descriptors(s.Files)
+	s.descriptors(t)
 	t.addTo(exe, plain, unix.SYS_EXECVEAT, t.text(""), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])), unix.AT_EMPTY_PATH)
 	return t, nil
 }
@@ -198,7 +198,7 @@ func (s *Spawn) mountSelf(t *table) int {
 	}
 	cwd := unix.AT_FDCWD
 	tree := t.add(seal, unix.SYS_OPEN_TREE, uintptr(cwd), t.text(path), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	high := t.addTo(tree, seal, unix.SYS_FCNTL, unix.F_DUPFD_CLOEXEC, lowFiles)
+	high := t.addTo(tree, seal, unix.SYS_FCNTL, unix.F_DUPFD_CLOEXEC, s.above())
 	t.addTo(high, seal, unix.SYS_FSTAT, uintptr(unsafe.Pointer(&t.its)))
 	t.add(same, 0)
 	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
@@ -222,12 +222,12 @@ func (t *table) ambient() {
 }
 
 // descriptors puts the files into their places, all of them out of the way first.
-func (t *table) descriptors(files []*os.File) {
+func (s *Spawn) descriptors(t *table) {
 	first := len(t.calls)
-	for _, f := range files {
-		t.add(plain, unix.SYS_FCNTL, f.Fd(), unix.F_DUPFD_CLOEXEC, lowFiles)
+	for _, f := range s.Files {
+		t.add(plain, unix.SYS_FCNTL, f.Fd(), unix.F_DUPFD_CLOEXEC, s.above())
 	}
-	for i := range files {
+	for i := range s.Files {
 		t.addTo(first+i, plain, unix.SYS_DUP3, uintptr(i))
 	}
 }

@@ -295,6 +295,10 @@ func (s *Store) Collect() (left []string, lives []Life) {
 			c.Close()
 			continue
 		}
+		if _, err := os.Lstat(c.Dir); err != nil { // kept since it was opened
+			c.Close()
+			continue
+		}
 		dead = append(dead, c)
 	}
 	flock(guard, unix.LOCK_UN) // the deleting may take its time: the dead are ours by their own locks

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ const lifecycleCommands = 300
 // RL_FAULT_SEED=N types the sequence of another run again; the moments are never the same.
 func TestFault(t *testing.T) {
 	u := newLogin(t)
+	t.Cleanup(func() { u.rl("rm", "-f", "-a").Run() })
 	u.must(t, "run", "--rm", "tiny", "true") // unpacks the image
 	seed := rand.Uint64()
 	if word := os.Getenv("RL_FAULT_SEED"); word != "" {
@@ -34,7 +36,7 @@ func TestFault(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 	for i := range lifecycleCommands {
-		u.disturb(t, random, u.randomCommand(random, strconv.Itoa(i)))
+		u.atOnce(t, random, i)
 		if i%50 == 49 {
 			u.truth(t)
 		}
@@ -58,6 +60,9 @@ func (u *login) nothing() error {
 
 // markName is a variable and a label by which a container is known to the kernel and on disk.
 const markName = "RLFAULT"
+
+// markPrefix tells this test's from those of another at the same time.
+func markPrefix() string { return strconv.Itoa(os.Getpid()) + "-" }
 
 // randomCommand is one of those that change a container's life, about one of a few names. What it makes bears the mark.
 func (u *login) randomCommand(r *rand.Rand, mark string) []string {
@@ -90,11 +95,29 @@ func (u *login) randomCommand(r *rand.Rand, mark string) []string {
 	return all[r.IntN(len(all))]
 }
 
+// atOnce types a command, one time in three two.
+func (u *login) atOnce(t *testing.T, r *rand.Rand, i int) {
+	var all sync.WaitGroup
+	for n := range 1 + r.IntN(3)/2 {
+		args, its := u.randomCommand(r, fmt.Sprintf("%s%d-%d", markPrefix(), i, n)), rand.New(rand.NewPCG(r.Uint64(), 0))
+		all.Go(func() {
+			what, err := u.disturb(its, args)
+			if err != nil {
+				t.Error(err)
+			}
+			t.Log(time.Now().Format(time.StampMilli), strings.Join(args, " "), what)
+		})
+	}
+	if all.Wait(); t.Failed() {
+		t.FailNow()
+	}
+}
+
 // disturb runs a command; one time in three it, a monitor, or a child of theirs is killed in the midst of it.
-func (u *login) disturb(t *testing.T, r *rand.Rand, args []string) {
+func (u *login) disturb(r *rand.Rand, args []string) (what string, err error) {
 	cmd := u.rl(args...)
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -103,19 +126,26 @@ func (u *login) disturb(t *testing.T, r *rand.Rand, args []string) {
 		monitors := u.ours("rl-monitor ")
 		switch victims := below(append(monitors, proc{pid: cmd.Process.Pid})); {
 		case r.IntN(2) == 0 && len(monitors) > 0:
-			unix.Kill(monitors[r.IntN(len(monitors))].pid, unix.SIGKILL)
+			what = kill(monitors[r.IntN(len(monitors))])
 		case r.IntN(2) == 0 && len(victims) > 0:
-			unix.Kill(victims[r.IntN(len(victims))].pid, unix.SIGKILL)
+			what = kill(victims[r.IntN(len(victims))])
 		default:
 			cmd.Process.Kill()
+			what = ": killed"
 		}
 	}
 	select {
 	case <-ended:
 	case <-time.After(patience):
 		cmd.Process.Signal(unix.SIGQUIT)
-		t.Fatalf("rl %v hangs", args)
+		return what, fmt.Errorf("rl %v hangs", args)
 	}
+	return what, nil
+}
+
+func kill(p proc) string {
+	unix.Kill(p.pid, unix.SIGKILL)
+	return ": killed " + p.String()
 }
 
 // below are the children of processes: helpers, checks, containers on their way.
@@ -215,7 +245,7 @@ func living() map[string][]int {
 	for _, p := range processes(func(dir string) bool { return true }) {
 		env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
 		for word := range strings.SplitSeq(string(env), "\x00") {
-			if mark, ok := strings.CutPrefix(word, markName+"="); ok {
+			if mark, ok := strings.CutPrefix(word, markName+"="); ok && strings.HasPrefix(mark, markPrefix()) {
 				all[mark] = append(all[mark], p.pid)
 			}
 		}

@@ -23,13 +23,16 @@ func gone(s *storage.State, verb string, err error) error {
 	// A first process that is being killed gives its namespaces back, and waits for those who live in them, before it counts as ended;
 	// and then its monitor has the end to write down.
 	for waited := time.Duration(0); waited < patience(s, err); waited += 2 * time.Millisecond {
-		if now, there := storage.LookAt(s.Dir); !there || now.Created.IsZero() || now.Running != s.Running || now.Pid != s.Pid {
-			return meanwhile(s, verb, there && !now.Created.IsZero())
+		if now, there := storage.LookAt(s.Dir); !there || lostRecord(s, &now) || now.Running != s.Running || now.Pid != s.Pid {
+			return meanwhile(s, verb, there && !lostRecord(s, &now))
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 	return err
 }
+
+// lostRecord: what is left of it has no record any more.
+func lostRecord(s, now *storage.State) bool { return now.Image == "" && s.Image != "" }
 
 // patience is how long the end is waited for: long where the error is a sure sign of it, and not at all where it is of another kind.
 func patience(s *storage.State, err error) time.Duration {

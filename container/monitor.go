@@ -26,7 +26,7 @@ import (
 // MonitorName is the role of rl that stays with a detached container, as argv[0]. It is one process with two programs, so that
 // the memory of a start does not stay: one starts the container and executes the other, which watches it, and executes the first
 // again for a restart. Children, descriptors and the lock outlast execve(2).
-const MonitorName = "rl-monitor"
+const MonitorName = storage.MonitorName
 
 // The starting program's descriptors beside the standard ones: the container's directory with its lock, the socket on which the
 // start is reported, and, when the caller watches from the first byte on, its connection.

@@ -229,6 +229,10 @@ func (c *Container) Write(name string, v any) error {
 	}
 	tmp := filepath.Join(c.Dir, name+".new")
 	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		os.Remove(tmp)
+		if name == stateFile && diskFull(err) && c.overwrite(name, b) == nil {
+			return nil
+		}
 		return explainDisk("write "+name+" of the container", err)
 	}
 	return os.Rename(tmp, filepath.Join(c.Dir, name))
@@ -383,6 +387,9 @@ func ReadRecord(dir string) (*Record, error) {
 	text, err := readFile(dir, recordFile)
 	if err == nil {
 		err = broken(dir, recordFile, parseRecord(text, r))
+	}
+	if err == nil && r.ID == "" {
+		err = broken(dir, recordFile, errNoID)
 	}
 	return r, err
 }

@@ -276,7 +276,7 @@ func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok b
 			return ok
 		}
 	}
-	if parseRecord(e.record.text, &s.Record) != nil {
+	if parseRecord(e.record.text, &s.Record) != nil || s.ID == "" {
 		*s, ok = look(s.Dir, l.boot)
 		return ok
 	}

@@ -75,9 +75,7 @@ func look(dir, boot string) (State, bool) {
 	s.Monitored = errors.Is(flock(d, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 	r, err := ReadRecord(dir)
 	if err != nil {
-		// Made but not recorded yet, or lost in that moment.
-		s.ID = filepath.Base(dir)
-		return s, !s.Monitored
+		return unrecorded(d, s, boot)
 	}
 	s.Record = *r
 	if l, err := ReadLife(dir); err == nil {
@@ -206,10 +204,10 @@ func (s *Store) Delete(state *State) (left string, err error) {
 		if err := state.AskStop(); err != nil {
 			return "", explainDisk("remove container", err)
 		}
-		c.bury()
+		state.bury(c)
 		time.Sleep(2 * time.Millisecond)
 	}
-	c.bury()
+	state.bury(c)
 	if left = c.Remove(); left != "" {
 		return left, nil
 	}

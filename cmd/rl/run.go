@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -156,13 +157,21 @@ func (c *RunCmd) Run() error {
 		if id != "" && err == nil {
 			fmt.Println(id)
 		}
-		return err
+		return ownFailure(err)
 	case c.Lifetime != "" && c.Restart == "no" && !req.Leave:
 		return hint.Errorf("rl run -d, or leave it out", "run: --lifetime is of detached containers; this one ends with rl")
 	case c.TTY && c.Interactive && !isTerminal(os.Stdin):
 		return hint.Errorf("leave -t out: rl run -i …", "run: -t gives the program a terminal, but stdin is none")
 	}
-	return container.Run(req)
+	return ownFailure(container.Run(req))
+}
+
+// ownFailure: with run and create another container that isn't there is a failure of rl's own; 1 is the program's.
+func ownFailure(err error) error {
+	if errors.Is(err, container.ErrNotFound) {
+		return &hint.Exit{Code: 125, Err: err}
+	}
+	return err
 }
 
 // Run makes the container and prints its id.
@@ -175,7 +184,7 @@ func (c *CreateCmd) Run() error {
 	if err == nil {
 		fmt.Println(id)
 	}
-	return err
+	return ownFailure(err)
 }
 
 // request is what was typed.

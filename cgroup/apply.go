@@ -1,11 +1,15 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rl-containers/rl/hint"
 )
 
 // Apply changes the limits of a running container: `update`. What res leaves unset stays as it is.
@@ -44,6 +48,8 @@ func (g *Group) set(all []setting) error {
 		case err == nil, gone(err) && (s.may || s.isDefault()):
 		case why != nil:
 			return missing(s, why)
+		case errors.Is(err, unix.ERANGE) && s.controller() == "cpuset":
+			return hint.With(fmt.Errorf("limit %s: %w", s.file, err), "cat /sys/fs/cgroup/cpuset.cpus.effective /sys/fs/cgroup/cpuset.mems.effective shows what this machine has")
 		default:
 			return fmt.Errorf("limit %s: %w", s.file, err)
 		}

@@ -176,8 +176,11 @@ func (r *run) directory(refused error) opener {
 				return g, nil
 			}
 		}
-		if !errors.Is(refused, systemd.ErrNone) {
-			return nil, fmt.Errorf("%w; a scope of systemd's: %w", err, refused)
+		switch none := errors.Is(refused, systemd.ErrNone); {
+		case !none:
+			err = fmt.Errorf("%w; a scope of systemd's: %w", err, refused)
+		case systemd.Booted(): // systemd-run needs what linger starts
+			err = hint.Errorf("loginctl enable-linger starts your own systemd, which gives limits also without a login", "%s", err)
 		}
 		return nil, err
 	}

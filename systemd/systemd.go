@@ -42,6 +42,9 @@ var (
 // and su pass on from another user.
 func RuntimeDir(uid int) string { return "/run/user/" + strconv.Itoa(uid) }
 
+// Booted tells whether the machine runs on systemd (sd_booted(3)).
+func Booted() bool { return unix.Access("/run/systemd/system", unix.F_OK) == nil }
+
 // There tells whether the user has one.
 func There() bool { return unix.Access(RuntimeDir(os.Geteuid())+"/systemd/private", unix.F_OK) == nil }
 

@@ -151,9 +151,21 @@ func (r *run) findPlace() (opener, error) {
 	case err == nil:
 		return beside(groupName), nil
 	case slice != "" || r.scope:
-		return nil, hint.With(fmt.Errorf("ask systemd for a scope: %w", err), "loginctl enable-linger starts your own systemd, also without a login")
+		return nil, scopeRefused(slice, err)
 	}
 	return r.directory(err), nil
+}
+
+// scopeRefused: systemd isn't there, or it says itself what is wrong with what it was asked for.
+func scopeRefused(slice string, err error) error {
+	failed := fmt.Errorf("ask systemd for a scope: %w", err)
+	switch {
+	case errors.Is(err, systemd.ErrNone):
+		return hint.With(failed, "loginctl enable-linger starts your own systemd, also without a login")
+	case slice != "":
+		return hint.With(failed, "--cgroup-parent takes the name of a slice, as in work.slice or work-db.slice (systemd.slice(5))")
+	}
+	return failed
 }
 
 // beside divides the caller's own cgroup.

@@ -68,7 +68,7 @@ func (m *maker) bindOption(mount *specs.Mount, o string) error {
 	case "O":
 		return hint.Errorf("use ro, or a copy of the directory", "option O (an overlay on the directory) is not supported yet")
 	default:
-		return hint.Errorf("ro, rw, z, Z, exec, noexec, suid, dev, bind, rbind, [r]private, [r]slave, [r]shared", "unknown option %q", o)
+		return hint.Errorf("ro, rw, z, Z, exec, noexec, suid, dev, bind, rbind, [r]private, [r]slave, [r]shared; of a volume nocopy, U, too", "unknown option %q", o)
 	}
 	return nil
 }

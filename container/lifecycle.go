@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -190,7 +191,7 @@ func end(s *storage.State, sig syscall.Signal, seconds int) error {
 	}
 	milliseconds := -1
 	if seconds >= 0 {
-		milliseconds = seconds * 1000
+		milliseconds = min(seconds, math.MaxInt32/1000) * 1000 // as much as poll(2) takes
 	}
 	if p.Ended(milliseconds) {
 		return nil

@@ -18,6 +18,7 @@ type UpdateRequest struct {
 
 // Update changes the limits of a container, of one that runs at once, and its restart policy.
 func Update(s *storage.State, req UpdateRequest) error {
+	req.Limits = req.Limits.Lifting()
 	if err := checkUpdate(s, &req); err != nil {
 		return fmt.Errorf("update container %s: %w", s.Name, err)
 	}

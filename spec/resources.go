@@ -90,6 +90,20 @@ func (o LimitOptions) With(typed LimitOptions) LimitOptions {
 	return o
 }
 
+// Lifting are the same limits for a container that has some already: there 0, which is no limit, takes one away.
+func (o LimitOptions) Lifting() LimitOptions {
+	if n, err := strconv.ParseFloat(o.CPUs, 64); err == nil && n == 0 && o.CPUQuota == "" {
+		o.CPUs, o.CPUQuota = "", "-1"
+	}
+	if o.Memory == "0" {
+		o.Memory = "-1"
+	}
+	if o.CPUShares == "0" {
+		o.CPUShares = "1024"
+	}
+	return o
+}
+
 // Only are those of the limits that an update names, with what their meaning depends on: swap is counted together with memory.
 func (o LimitOptions) Only(typed LimitOptions) LimitOptions {
 	if typed.Memory+typed.MemorySwap != "" {

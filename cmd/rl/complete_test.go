@@ -52,7 +52,7 @@ func TestComplete(t *testing.T) {
 		"rl kill -s US":                  "USR1 USR2",
 		"rl kill --signal=US":            "--signal=USR1 --signal=USR2",
 		"rl stop -t -":                   "",
-		"rl version -f ":                 "text json",
+		"rl version -f ":                 "json",
 		"rl man x ":                      "",
 		"rl oci sta":                     "state start",
 		"rl info x ":                     "",

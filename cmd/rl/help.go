@@ -34,13 +34,26 @@ func overview(w io.Writer) error {
 
 // VersionCmd is `rl version`.
 type VersionCmd struct {
-	Format string `enum:"text,json" default:"text" short:"f" placeholder:"FORMAT" help:"Print text or json."`
+	Format string `short:"f" placeholder:"json|TEMPLATE" help:"json, or a Go template over .Version .GoVersion .OsArch, as .Client and .Server have them, too."`
 }
+
+// versions are what a template may name. Docker's and podman's manuals have a client and a server, which are one here.
+type versions struct {
+	Client, Server componentVersion
+	componentVersion
+}
+
+type componentVersion struct{ Version, GoVersion, Os, Arch, OsArch string }
 
 // Run prints the version.
 func (c *VersionCmd) Run() error {
 	format := "rl version:  %s\nGo version:  %s\nOS/Arch:     %s\n"
-	if c.Format == "json" {
+	switch c.Format {
+	case "", "text":
+	default:
+		v := componentVersion{container.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOOS + "/" + runtime.GOARCH}
+		return printTemplate(os.Stdout, c.Format, versions{v, v, v})
+	case "json":
 		format = "{\"version\":%q,\"goVersion\":%q,\"osArch\":%q}\n"
 	}
 	_, err := fmt.Printf(format, container.Version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)

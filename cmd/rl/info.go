@@ -8,7 +8,7 @@ import (
 
 // InfoCmd is `rl info`.
 type InfoCmd struct {
-	Format string `enum:"text,json" default:"text" short:"f" placeholder:"FORMAT" help:"Print text or json."`
+	Format string `short:"f" placeholder:"json|TEMPLATE" help:"json, or a Go template over its names: {{.host.kernel}}."`
 }
 
 // Run prints the facts of this installation.
@@ -17,8 +17,11 @@ func (c *InfoCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if c.Format == "text" {
+	switch c.Format {
+	case "", "text":
 		return info.Text(os.Stdout)
+	case "json":
+		return printJSON(info)
 	}
-	return printJSON(info)
+	return printTemplate(os.Stdout, c.Format, info)
 }

@@ -47,7 +47,7 @@ func RunDetached(req Request) (id string, err error) {
 	}
 	defer r.dir.Close()
 	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
-	if err := handOver(r.dir, life.leader, nil, ""); err != nil {
+	if err := handOver(r.dir, life.leader, nil, "", true); err != nil {
 		return "", err
 	}
 	if !req.Quiet {
@@ -111,7 +111,7 @@ func startAttached(dir *storage.Container, rec *storage.Record, leader string, t
 	if ours, err = stdio.Pollable(ours); err != nil {
 		return err
 	}
-	if err := handOver(dir, leader, theirs, attachWord(wants)); err != nil {
+	if err := handOver(dir, leader, theirs, attachWord(wants), false); err != nil {
 		return err
 	}
 	dir.Close()

@@ -74,7 +74,7 @@ func safe(host *session.Host, p session.Place) bool {
 
 // start starts a container that is alone from then on.
 func (l lifetime) start(dir *storage.Container) error {
-	if err := handOver(dir, l.leader, nil, ""); err != nil || l.note == "" {
+	if err := handOver(dir, l.leader, nil, "", false); err != nil || l.note == "" {
 		return err
 	}
 	store, err := storage.Open()

@@ -36,9 +36,13 @@ const (
 	clientFd
 )
 
+// freshWord is the last argument of the monitor of a container that was made for this start.
+const freshWord = "fresh"
+
 // handOver starts the monitor of a container, which takes its lock over, and waits for the start of the program. With client, the
 // far end of a connection, the caller is attached to it from its first byte on as word says. With the word of a leader it ends with that.
-func handOver(dir *storage.Container, leader string, client *os.File, word string) error {
+// fresh: it was made for this start, and goes with a caller that dies before that is reported.
+func handOver(dir *storage.Container, leader string, client *os.File, word string, fresh bool) error {
 	ours, theirs, err := sys.SocketPair()
 	if err != nil {
 		return err
@@ -53,8 +57,11 @@ func handOver(dir *storage.Container, leader string, client *os.File, word strin
 	if client != nil {
 		files = append(files, client)
 	}
-	if leader != "" || client != nil {
+	if fresh || leader != "" || client != nil {
 		args = append(args, word, leader)
+	}
+	if fresh {
+		args = append(args, freshWord)
 	}
 	attr := &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: sys.Descriptors(files...), Sys: &syscall.SysProcAttr{Setsid: true}}
 	p, err := sys.StartProcess("/proc/self/exe", args, attr)
@@ -147,6 +154,7 @@ func Monitor() int {
 		// Nobody learns of the container: it is taken back.
 		s.proc.Kill()
 		status, err := s.proc.Wait()
+		s.Remove = s.Remove || len(os.Args) > 4 && os.Args[4] == freshWord
 		s.cleanUp(exitCode(status), err)
 	default:
 		quiet()

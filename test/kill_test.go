@@ -133,3 +133,32 @@ func TestParallel(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKillDetached kills rl run -d at random moments: nobody learned of a container whose start was not reported, so it is taken back.
+// None stays that ran and was killed for that.
+func TestKillDetached(t *testing.T) {
+	u := newLogin(t)
+	u.must(t, "run", "--rm", "tiny", "true") // unpacks the image
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	for range 40 {
+		cmd := u.rl("run", "-d", "--network", "none", "tiny", "sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(random.Int64N(int64(20 * time.Millisecond))))
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	err := eventually(func() error {
+		if ended := u.must(t, "ps", "-a", "-q", "-f", "status=exited"); ended != "" {
+			return fmt.Errorf("ended containers are left: %s", ended)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	u.must(t, "rm", "-f", "-a", "-t", "0")
+}

@@ -260,14 +260,11 @@ func (c *Container) Close() {
 // Remove deletes the container. What it can't delete with the caller's rights (directories of mapped ids) is returned, to be
 // deleted in a user namespace.
 func (c *Container) Remove() (left string) {
-	if c.name == "" {
-		c.name = c.recordedName()
-	}
 	if filepath.Base(filepath.Dir(c.Dir)) == kept {
 		c.move(transient) // the next command finishes what is begun here
 	}
-	if c.name != "" {
-		os.Remove(c.name)
+	if name := c.recordedName(); name != "" { // now: nobody can rename it any more
+		os.Remove(name)
 	}
 	os.Remove(filepath.Join(c.Dir, recordFile)) // before the rest: nobody takes what is half gone for a container
 	if err := sys.RemoveAll(c.Dir); err != nil {
@@ -352,6 +349,9 @@ func (c *Container) recordedName() string {
 	s := &Store{DataDir: filepath.Dir(filepath.Dir(c.Dir))}
 	if r, err := ReadRecord(c.Dir); err == nil {
 		return s.nameOf(r)
+	}
+	if c.name != "" {
+		return c.name
 	}
 	entries, _ := os.ReadDir(filepath.Join(s.DataDir, names))
 	for _, e := range entries {

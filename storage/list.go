@@ -114,17 +114,19 @@ func (s *State) Open() (*Container, error) {
 
 // Rename gives the container another name.
 func (s *Store) Rename(state *State, name string) error {
-	return s.Change(state, func(r *Record) error {
-		c := &Container{}
-		if err := s.takeOver(c, r.ID, name); err != nil {
-			return err
-		}
-		if old := s.nameOf(r); old != "" {
-			os.Remove(old)
-		}
+	c, old := &Container{}, ""
+	err := s.Change(state, func(r *Record) error {
+		old = s.nameOf(r)
 		r.Name = name
-		return nil
+		return s.takeOver(c, r.ID, name)
 	})
+	if err != nil { // it was removed meanwhile, or the disk is full
+		old = c.name
+	}
+	if old != "" {
+		os.Remove(old)
+	}
+	return err
 }
 
 // Write replaces one of the container's files, as JSON. Who changes what somebody else may change, too, does so within a Change.

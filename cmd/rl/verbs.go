@@ -228,6 +228,33 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	return nil
 }
 
+// notYetAnother has those of which a line of the shell does the work.
+func notYetAnother(flag string) string {
+	switch flag {
+	case "--umask":
+		return "sh -c 'umask 077; exec PROGRAM' as the command"
+	case "--tz":
+		return "-e TZ=Europe/Berlin, where the image has the zones"
+	case "--no-hosts":
+		return "-v FILE:/etc/hosts shows your own"
+	case "--pidfile":
+		return "rl inspect -f '{{.State.Pid}}' NAME"
+	case "--label-file":
+		return "-l KEY=VALUE for each line"
+	case "--unsetenv", "--unsetenv-all":
+		return "env -u NAME PROGRAM as the command"
+	case "--env-host":
+		return "--env-file <(env)"
+	case "--arch", "--os", "--variant":
+		return "--platform OS/ARCH[/VARIANT]"
+	case "--domainname":
+		return "--hostname NAME.DOMAIN"
+	case "--runtime":
+		return "leave it out: rl is its own; podman --runtime rl-oci is the other way round"
+	}
+	return ""
+}
+
 // notYet says of a flag of docker's or podman's what to do meanwhile.
 func notYet(flag string) string {
 	switch flag {
@@ -241,6 +268,12 @@ func notYet(flag string) string {
 		return "--name, --add-host and -p are there"
 	case "--gpus":
 		return "--device /dev/… for each device file, and -v for the driver's libraries"
+	case "--expose":
+		return "leave it out: -p [HOST:]CONTAINER publishes a port, and inside all are open"
+	case "-P", "--publish-all":
+		return "-p CONTAINER for each port: the kernel chooses that of the host"
+	case "-a", "--attach":
+		return "without -d all are attached: > /dev/null, 2> /dev/null or no -i leave one out"
 	}
-	return ""
+	return notYetAnother(flag)
 }

@@ -91,7 +91,7 @@ func (c *PsCmd) find() ([]storage.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(states, func(a, b storage.State) int { return b.Created.Compare(a.Created) })
+	newestFirst(states)
 	all, last := c.All, -1
 	if c.Last != nil {
 		last = *c.Last
@@ -113,6 +113,26 @@ func (c *PsCmd) find() ([]storage.State, error) {
 		found = found[:last]
 	}
 	return found, nil
+}
+
+// newestFirst sorts by small keys: a state is large, and sorting moves what it sorts many times.
+func newestFirst(states []storage.State) {
+	type key struct {
+		created int64
+		at      int
+	}
+	keys := make([]key, len(states))
+	for i := range states {
+		keys[i] = key{states[i].Created.UnixNano(), i}
+	}
+	slices.SortFunc(keys, func(a, b key) int { return cmp.Compare(b.created, a.created) })
+	for i := range keys {
+		at := keys[i].at
+		for at < i { // it was moved when its place was filled
+			at = keys[at].at
+		}
+		states[i], states[at] = states[at], states[i]
+	}
 }
 
 // order is by --sort; nil leaves the newest first.

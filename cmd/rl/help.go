@@ -50,11 +50,11 @@ func (c *VersionCmd) Run() error {
 	format := "rl version:  %s\nGo version:  %s\nOS/Arch:     %s\n"
 	switch c.Format {
 	case "", "text":
+	case "json":
+		format = "{\"version\":%q,\"goVersion\":%q,\"osArch\":%q}\n"
 	default:
 		v := componentVersion{container.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOOS + "/" + runtime.GOARCH}
 		return printTemplate(os.Stdout, c.Format, versions{v, v, v})
-	case "json":
-		format = "{\"version\":%q,\"goVersion\":%q,\"osArch\":%q}\n"
 	}
 	_, err := fmt.Printf(format, container.Version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
 	return err

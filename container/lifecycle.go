@@ -91,6 +91,9 @@ func Start(word string, req StartRequest) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	defer dir.Close()
+	if s.Remove && !dir.Named() { // with --rm its end was that of its claim to a name, which may be another's by now
+		return fmt.Errorf("start container %s: it was removed at this moment", s.Name)
+	}
 	life, err := lifetimeOf(cmp.Or(req.Lifetime, c.Request.Lifetime), &c.Request)
 	if err != nil {
 		return fmt.Errorf("start container %s: %w", s.Name, err)

@@ -343,6 +343,13 @@ func (c *Container) bury() *Life {
 	return l
 }
 
+// Named tells whether the container has the name of its record still, or has none.
+func (c *Container) Named() bool {
+	r, err := ReadRecord(c.Dir)
+	s := &Store{DataDir: filepath.Dir(filepath.Dir(c.Dir))}
+	return err == nil && (r.Name == "" || s.nameOf(r) != "")
+}
+
 // recordedName is the link by which the container has the name of its record; without a record, of a rl that was killed before it
 // wrote that or while it removed it, the one that leads to it.
 func (c *Container) recordedName() string {

@@ -232,7 +232,12 @@ func (l *lister) list(place string) error {
 
 // has: it was kept when the other place was read, and is being removed.
 func (l *lister) has(id string) bool {
-	return slices.ContainsFunc(l.states, func(s State) bool { return s.ID == id })
+	for i := range l.states { // a state is large: not copied to be looked at
+		if l.states[i].ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // inParallel does n things that mostly wait for the kernel.

@@ -154,7 +154,13 @@ func TestPublished(t *testing.T) {
 				t.Fatalf("no host port chosen: %v", p)
 			}
 			for _, to := range []string{"127.0.0.1", hostAddr().String()} {
-				got := dial(request{Net: p.Proto, Addr: net.JoinHostPort(to, strconv.Itoa(int(p.Host))), Say: "hello"})
+				ask := request{Net: p.Proto, Addr: net.JoinHostPort(to, strconv.Itoa(int(p.Host))), Say: "hello"}
+				got := dial(ask)
+				if name == "pasta" && strings.Contains(got, "reset by peer") {
+					// Debian 12's, one time in many: it accepts, hears nothing of the other side for 10 seconds, and resets.
+					t.Logf("%s, client %s: %s, once more", p, to, got)
+					got = dial(ask)
+				}
 				if p.IP.IsValid() && to != "127.0.0.1" {
 					if !strings.HasPrefix(got, "error") {
 						t.Errorf("%s is reachable at %s: %s", p, to, got)

@@ -75,7 +75,7 @@ func Print(w io.Writer, name string, err error) {
 
 // Clean shows control characters (ESC, newline, DEL, C1) as Go escapes.
 func Clean(s string) string {
-	if !strings.ContainsFunc(s, control) {
+	if plain(s) || !strings.ContainsFunc(s, control) {
 		return s
 	}
 	var b strings.Builder
@@ -87,6 +87,16 @@ func Clean(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// plain: nothing but printable ASCII, as almost all that is ever cleaned.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func control(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }

@@ -3,7 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
+	"hash/adler32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,14 +21,14 @@ import (
 )
 
 // The index is a copy of all records and lives in one file, so that a list of a thousand containers opens one file and not two
-// thousand. It is a cache and nothing else: each part of it counts only while the file that it was copied from is the same by its
-// mark, a broken or missing one costs time only, and only a list writes it, when it had much to read.
+// thousand. It is a cache and nothing else: each part of it counts only while the files that it was copied from are the same by their
+// marks, a broken or missing one costs time only, and only a list writes it, when it had much to read.
 //
-// Behind indexMagic stand a checksum (CRC-32C, 4 bytes) of the rest, since a crash of the machine can leave zeros in the middle, and
-// entries: numbers of 64 bits, little endian (the lengths of three texts, and marks), then the container's directory, its record and
-// its life. They stand in the order in which the kernel lists the directories.
+// Behind indexMagic stand a checksum (Adler-32, 4 bytes) of the rest, since a crash of the machine can leave zeros in the middle, and
+// entries: numbers of 64 bits, little endian (the lengths of two texts, and marks), then the container's directory, and its record
+// and life as packer has them. They stand in the order in which the kernel lists the directories.
 
-const indexMagic = "rl-index2\n" // another number for another layout
+const indexMagic = "rl-index3\n" // another number for another layout
 
 // mark tells one content of a file from the next: files of containers are replaced by rename(2), never written to. The zero mark
 // is that of a file that isn't there.
@@ -47,17 +47,12 @@ type place struct {
 	ctime int64
 }
 
-// copied is a file of a container with its mark.
-type copied struct {
-	mark
-	text string
-}
-
 // entry is a container in the index.
 type entry struct {
 	dir          string
 	place        place
-	record, life copied
+	record, life mark
+	packed       string // by packState
 	whole        string // the entry as it stands in the index, "" if it doesn't
 	moved        bool   // it has another place by now
 }
@@ -83,7 +78,7 @@ func readIndex(path string) *index {
 		return &index{}
 	}
 	x := &index{rest: rest[sumSize:]}
-	if number(rest, sumSize) != uint64(checksum(unsafe.Slice(unsafe.StringData(x.rest), len(x.rest)))) { // not copied: it is long
+	if bytes := unsafe.Slice(unsafe.StringData(rest), len(rest)); binary.LittleEndian.Uint32(bytes) != checksum(bytes[sumSize:]) { // not copied: it is long
 		return &index{}
 	}
 	x.step()
@@ -134,45 +129,43 @@ func (x *index) unread() int {
 
 const (
 	sumSize  = 4
-	headSize = 9 * 8
+	headSize = 10 * 8
 )
 
-func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
-
-// number reads a little endian one of so many bytes.
-func number(from string, size int) (n uint64) {
-	for i := range size {
-		n |= uint64(from[i]) << (8 * i)
-	}
-	return n
-}
+func checksum(b []byte) uint32 { return adler32.Checksum(b) }
 
 func cutEntry(from string) (e entry, rest string, ok bool) {
 	if len(from) < headSize {
 		return
 	}
-	var n [9]int64
+	var n [headSize / 8]uint64
 	for i := range n {
-		n[i] = int64(number(from[i*8:], 8))
+		n[i] = number(from[i*8:])
 	}
 	rest = from[headSize:]
-	var texts [3]string
-	for i := range texts {
-		if n[i] < 0 || n[i] > int64(len(rest)) {
-			return
-		}
-		texts[i], rest = rest[:n[i]], rest[n[i]:]
+	if n[0] > uint64(len(rest)) || n[1] > uint64(len(rest))-n[0] {
+		return
 	}
-	e = entry{texts[0], place{uint64(n[7]), n[8]}, copied{mark{uint64(n[3]), n[4], n[1]}, texts[1]}, copied{mark{uint64(n[5]), n[6], n[2]}, texts[2]}, from[:len(from)-len(rest)], false}
+	e.dir, e.packed, rest = rest[:n[0]], rest[n[0]:n[0]+n[1]], rest[n[0]+n[1]:]
+	e.place = place{n[2], int64(n[3])}
+	e.record, e.life = mark{n[4], int64(n[5]), int64(n[6])}, mark{n[7], int64(n[8]), int64(n[9])}
+	e.whole = from[:len(from)-len(rest)]
 	return e, rest, e.dir != ""
 }
 
+// number reads 64 bits, little endian.
+func number(from string) uint64 {
+	_ = from[7]
+	return uint64(from[0]) | uint64(from[1])<<8 | uint64(from[2])<<16 | uint64(from[3])<<24 |
+		uint64(from[4])<<32 | uint64(from[5])<<40 | uint64(from[6])<<48 | uint64(from[7])<<56
+}
+
 func appendEntry(b []byte, e *entry) []byte {
-	for _, n := range []int64{int64(len(e.dir)), int64(len(e.record.text)), int64(len(e.life.text)), int64(e.record.ino), e.record.ctime, int64(e.life.ino), e.life.ctime,
-		int64(e.place.ino), e.place.ctime} {
-		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	for _, n := range [...]uint64{uint64(len(e.dir)), uint64(len(e.packed)), e.place.ino, uint64(e.place.ctime),
+		e.record.ino, uint64(e.record.ctime), uint64(e.record.size), e.life.ino, uint64(e.life.ctime), uint64(e.life.size)} {
+		b = binary.LittleEndian.AppendUint64(b, n)
 	}
-	return append(append(append(b, e.dir...), e.record.text...), e.life.text...)
+	return append(append(b, e.dir...), e.packed...)
 }
 
 // lister is a list under way.
@@ -273,21 +266,14 @@ func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok b
 	if e.dir == "" {
 		e.dir = dir + "/" + name
 	}
-	s.Dir, s.Status = e.dir, Created
 	if now := (place{st.Ino, st.Ctim.Nano()}); now != e.place {
 		e.place, e.moved = now, true
-		if !l.read(&e, at, name) {
-			*s, ok = look(s.Dir, l.boot) // being made, or lost in that moment
-			return ok
-		}
 	}
-	if parseRecord(e.record.text, &s.Record) != nil || s.ID == "" {
-		*s, ok = look(s.Dir, l.boot)
+	if !l.recall(&e, s, at, name) && !l.read(&e, s, at, name) {
+		*s, ok = look(e.dir, l.boot) // being made, or lost in that moment
 		return ok
 	}
-	if e.life.ino != 0 && parseLife(e.life.text, &s.Life) != nil {
-		s.Life = Life{}
-	}
+	s.Dir, s.Status = e.dir, Created
 	s.judge(l.boot, func() bool {
 		s.Monitored = monitored(s.Dir)
 		return s.Monitored
@@ -300,46 +286,55 @@ func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok b
 	return true
 }
 
-// read brings an entry up to date.
-func (l *lister) read(e *entry, at int, name string) bool {
-	before := e.record.mark
-	record, err := current(at, name+"/"+recordFile, &e.record)
-	if err != nil || record.ino == 0 {
+// recall is what the index has of the container, if that is true still.
+func (l *lister) recall(e *entry, s *State, at int, name string) bool {
+	if e.packed == "" || e.moved && (markAt(at, name+"/"+recordFile) != e.record || markAt(at, name+"/"+stateFile) != e.life) {
 		return false
 	}
-	life, err := current(at, name+"/"+stateFile, &e.life)
-	if err != nil {
-		life = copied{}
+	return unpackState(e.packed, s) && s.ID != ""
+}
+
+// markAt is the zero mark for a file that isn't there.
+func markAt(at int, path string) mark {
+	var st unix.Stat_t
+	if unix.Fstatat(at, path, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return mark{}
 	}
-	if record.mark != before || life.mark != e.life.mark {
-		e.whole = ""
+	return markOf(&st)
+}
+
+// read reads the container's files, and renews its entry.
+func (l *lister) read(e *entry, s *State, at int, name string) bool {
+	*s = State{}
+	text, record, err := contentAt(at, name+"/"+recordFile)
+	if err != nil || parseRecord(text, &s.Record) != nil || s.ID == "" {
+		return false
 	}
-	e.record, e.life = record, life
+	text, life, err := contentAt(at, name+"/"+stateFile)
+	if err == nil && parseLife(text, &s.Life) != nil {
+		s.Life = Life{}
+	}
+	e.record, e.life, e.whole = record, life, ""
+	e.packed = string(packState(s)) // before judge, which changes it
 	return true
 }
 
-// current is the content of a file as the index has it, or read now.
-func current(at int, path string, known *copied) (copied, error) {
-	var st unix.Stat_t
-	if err := unix.Fstatat(at, path, &st, unix.AT_SYMLINK_NOFOLLOW); err == unix.ENOENT {
-		return copied{}, nil
-	} else if err == nil && markOf(&st) == known.mark {
-		return *known, nil
-	}
+func contentAt(at int, path string) (text string, m mark, err error) {
 	fd, err := unix.Openat(at, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return copied{}, err
+		return "", mark{}, err
 	}
 	defer unix.Close(fd)
+	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return copied{}, err
+		return "", mark{}, err
 	}
 	b := make([]byte, st.Size)
 	n, err := unix.Pread(fd, b, 0)
 	if err != nil {
-		return copied{}, err
+		return "", mark{}, err
 	}
-	return copied{markOf(&st), string(b[:n])}, nil
+	return string(b[:n]), markOf(&st), nil
 }
 
 // remember is the entry of the index that should be. What was changed a moment ago has none: within a tick of the clock another content

@@ -251,7 +251,7 @@ func TestIndexManyInParallel(t *testing.T) {
 }
 
 func FuzzIndex(f *testing.F) {
-	one := appendEntry([]byte(indexMagic), &entry{dir: "a", record: copied{mark{1, 2, 2}, "{}"}, life: copied{mark{3, 4, 2}, "{}"}})
+	one := appendEntry([]byte(indexMagic), &entry{dir: "a", record: mark{1, 2, 2}, life: mark{3, 4, 2}, packed: string(packState(new(State)))})
 	f.Add(one[len(indexMagic):])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rest := string(b)

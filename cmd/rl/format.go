@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -459,7 +460,6 @@ func fieldsOf(t reflect.Type) []string {
 // align writes lines of cells, each column as wide as its widest cell and two blanks.
 func align(w io.Writer, lines [][]string) error {
 	var widths []int
-	size := 0
 	for _, line := range lines {
 		for i, cell := range line {
 			if i == len(widths) {
@@ -468,21 +468,20 @@ func align(w io.Writer, lines [][]string) error {
 			if i < len(line)-1 {
 				widths[i] = max(widths[i], utf8.RuneCountInString(cell)+2)
 			}
-			size += len(cell) + 2
 		}
 	}
-	b := make([]byte, 0, 2*size)
+	blanks := strings.Repeat(" ", slices.Max(append(widths, 0)))
+	b := bufio.NewWriterSize(w, 32<<10)
 	for _, line := range lines {
 		for i, cell := range line {
-			b = append(b, cell...)
-			for n := utf8.RuneCountInString(cell); i < len(line)-1 && n < widths[i]; n++ {
-				b = append(b, ' ')
+			b.WriteString(cell)
+			if i < len(line)-1 {
+				b.WriteString(blanks[:widths[i]-utf8.RuneCountInString(cell)])
 			}
 		}
-		b = append(b, '\n')
+		b.WriteByte('\n')
 	}
-	_, err := w.Write(b)
-	return err
+	return b.Flush()
 }
 
 func printJSON(v any) error { return writeJSON(os.Stdout, v) }

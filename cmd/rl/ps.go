@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -325,12 +326,12 @@ func ago(t time.Time) string {
 	for _, u := range []struct {
 		name string
 		span time.Duration
-	}{{"days", 24 * time.Hour}, {"hours", time.Hour}, {"minutes", time.Minute}} {
+	}{{" days", 24 * time.Hour}, {" hours", time.Hour}, {" minutes", time.Minute}} {
 		if d >= 2*u.span {
-			return fmt.Sprintf("%d %s", d/u.span, u.name)
+			return strconv.FormatInt(int64(d/u.span), 10) + u.name
 		}
 	}
-	return fmt.Sprintf("%d seconds", d/time.Second)
+	return strconv.FormatInt(int64(d/time.Second), 10) + " seconds"
 }
 
 // statusText is the STATUS column, in docker's words.
@@ -339,9 +340,9 @@ func statusText(s *storage.State) string {
 	case storage.Created:
 		return "Created"
 	case storage.Exited:
-		return fmt.Sprintf("Exited (%d) %s ago", s.ExitCode, ago(s.Finished))
+		return "Exited (" + strconv.Itoa(s.ExitCode) + ") " + ago(s.Finished) + " ago"
 	case storage.Restarting:
-		return fmt.Sprintf("Restarting (%d) %s ago", s.ExitCode, ago(s.Finished))
+		return "Restarting (" + strconv.Itoa(s.ExitCode) + ") " + ago(s.Finished) + " ago"
 	case container.Paused:
 		return "Up " + ago(s.Started) + " (Paused)"
 	}

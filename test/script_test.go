@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -56,6 +58,12 @@ var openLab = sync.OnceValues(func() (*lab, error) {
 })
 
 func TestMain(m *testing.M) {
+	// What nohup(1) or the "&" of a shell's script ignores would be ignored by all commands. What is caught here is not, there.
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	code := m.Run()
 	if os.Getenv("RL_BIN") != "" {
 		if l, err := openLab(); err == nil {

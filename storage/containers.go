@@ -227,6 +227,9 @@ func (c *Container) Write(name string, v any) error {
 	if err != nil {
 		return err
 	}
+	if name == recordFile || name == stateFile {
+		defer c.announce().Close()
+	}
 	tmp := filepath.Join(c.Dir, name+".new")
 	if err := os.WriteFile(tmp, b, 0o600); err != nil {
 		os.Remove(tmp)

@@ -24,9 +24,10 @@ import (
 // thousand. It is a cache and nothing else: each part of it counts only while the files that it was copied from are the same by their
 // marks, a broken or missing one costs time only, and only a list writes it, when it had much to read.
 //
-// Behind indexMagic stand a checksum (Adler-32, 4 bytes) of the rest, since a crash of the machine can leave zeros in the middle, and
-// entries: numbers of 64 bits, little endian (the lengths of two texts, and marks), then the container's directory, and its record
-// and life as packer has them. They stand in the order in which the kernel lists the directories.
+// Behind indexMagic stand a checksum (Adler-32, 4 bytes) of the rest, since a crash of the machine can leave zeros in the middle, the
+// seal (a place), and entries: numbers of 64 bits, little endian (the lengths of two texts, and marks), then the container's
+// directory, and its record and life as packer has them. They stand in the order in which the kernel lists the directories. An entry
+// may have no more than the directory: that container is looked at.
 
 const indexMagic = "rl-index3\n" // another number for another layout
 
@@ -59,6 +60,7 @@ type entry struct {
 
 // index is what there is of one, read in order.
 type index struct {
+	seal place // the zero place, if it has none
 	rest string
 	// next is the entry before rest, and nextDir its directory; "" behind the last.
 	next, nextDir string
@@ -74,13 +76,15 @@ func readIndex(path string) *index {
 		return &index{}
 	}
 	rest, ok := strings.CutPrefix(text, indexMagic)
-	if !ok || len(rest) <= sumSize {
+	if !ok || len(rest) < sumSize+sealSize {
 		return &index{}
 	}
-	x := &index{rest: rest[sumSize:]}
-	if bytes := unsafe.Slice(unsafe.StringData(rest), len(rest)); binary.LittleEndian.Uint32(bytes) != checksum(bytes[sumSize:]) { // not copied: it is long
+	bytes := unsafe.Slice(unsafe.StringData(rest), len(rest)) // not copied: it is long
+	if binary.LittleEndian.Uint32(bytes) != checksum(bytes[sumSize:]) {
 		return &index{}
 	}
+	rest = rest[sumSize:]
+	x := &index{seal: place{number(rest), int64(number(rest[8:]))}, rest: rest[sealSize:]}
 	x.step()
 	return x
 }
@@ -113,6 +117,20 @@ func (x *index) find(dir, name string) string {
 	return found
 }
 
+// begins: the next entry is of a container in dir.
+func (x *index) begins(dir string) bool {
+	return len(x.nextDir) > len(dir) && joined(x.nextDir, dir, x.nextDir[len(dir)+1:])
+}
+
+// all are the next entries, of containers in dir, and their names there.
+func (x *index) all(dir string) (names, known []string) {
+	for x.begins(dir) {
+		names, known = append(names, x.nextDir[len(dir)+1:]), append(known, x.next)
+		x.step()
+	}
+	return names, known
+}
+
 // joined: path is dir/name.
 func joined(path, dir, name string) bool {
 	return len(path) == len(dir)+1+len(name) && path[:len(dir)] == dir && path[len(dir)] == '/' && path[len(dir)+1:] == name
@@ -129,6 +147,7 @@ func (x *index) unread() int {
 
 const (
 	sumSize  = 4
+	sealSize = 2 * 8
 	headSize = 10 * 8
 )
 
@@ -174,8 +193,10 @@ type lister struct {
 	boot   string
 	index  *index
 	states []State
-	// fresh are the entries of the index that should be. What is younger than settled, in nanoseconds since 1970, isn't for an index.
+	// fresh are the entries of the index that should be, and seal its seal. What is younger than settled, in nanoseconds since 1970,
+	// isn't for an index.
 	fresh   []string
+	seal    place
 	settled int64
 	// missed counts the containers that the index lacked, touched those whose directory has changed but not what the index has of it.
 	missed, touched atomic.Int32
@@ -196,21 +217,28 @@ func (l *lister) list(place string) error {
 		return err
 	}
 	defer d.Close()
-	names, err := sys.Names(d)
-	if err != nil {
+	before := placeOf(d)
+	sealed := place == kept && before == l.index.seal && before.ino != 0 && l.index.begins(dir)
+	var names, known []string
+	if sealed {
+		names, known = l.index.all(dir)
+	} else if names, known, err = l.known(d); err != nil {
 		return err
 	}
-	known := make([]string, len(names))
-	for i, name := range names {
-		known[i] = l.index.find(dir, name)
-	}
+	sealable := sealed || place == kept && before.ctime <= l.settled && !announced(d)
 	states := make([]State, len(names))
 	sys.Populate(states)
 	inParallel(len(names), func(i int) {
+		if sealed && l.trust(&states[i], known[i]) {
+			return
+		}
 		if !l.glance(&states[i], &known[i], int(d.Fd()), dir, names[i]) {
 			states[i].Dir = ""
 		}
 	})
+	if sealable && placeOf(d) == before {
+		l.seal = before
+	}
 	states = slices.DeleteFunc(states, func(s State) bool {
 		return s.Dir == "" || place != kept && (!s.Running && !s.Monitored && !monitored(s.Dir) || l.has(s.ID))
 	})
@@ -221,6 +249,30 @@ func (l *lister) list(place string) error {
 		l.states = append(l.states, states...)
 	}
 	return nil
+}
+
+// known are the names in a directory, and what the index has of each.
+func (l *lister) known(d *os.File) (names, known []string, err error) {
+	if names, err = sys.Names(d); err != nil {
+		return nil, nil, err
+	}
+	known = make([]string, len(names))
+	for i, name := range names {
+		known[i] = l.index.find(d.Name(), name)
+	}
+	return names, known, nil
+}
+
+// trust is a container by a sealed index alone; false: it must be looked at.
+func (l *lister) trust(s *State, known string) bool {
+	e, _, _ := cutEntry(known)
+	if !unpackState(e.packed, s) || s.lively() || s.ID == "" {
+		*s = State{}
+		return false
+	}
+	s.Dir = e.dir
+	s.judge(l.boot, func() bool { return false })
+	return true
 }
 
 // has: it was kept when the other place was read, and is being removed.
@@ -262,10 +314,10 @@ func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok b
 		return false
 	}
 	e, _, _ := cutEntry(*known)
-	*known = ""
 	if e.dir == "" {
 		e.dir = dir + "/" + name
 	}
+	*known = unclear(e.dir)
 	if now := (place{st.Ino, st.Ctim.Nano()}); now != e.place {
 		e.place, e.moved = now, true
 	}
@@ -337,12 +389,15 @@ func contentAt(at int, path string) (text string, m mark, err error) {
 	return string(b[:n]), markOf(&st), nil
 }
 
+// unclear is the entry of a container that must be looked at.
+func unclear(dir string) string { return string(appendEntry(nil, &entry{dir: dir})) }
+
 // remember is the entry of the index that should be. What was changed a moment ago has none: within a tick of the clock another content
 // could get the same mark. The directory of a container that runs changes often: that is no reason to write all anew.
 func (l *lister) remember(e *entry, s *State) string {
 	switch {
 	case e.place.ctime > l.settled:
-		return ""
+		return unclear(e.dir)
 	case e.whole == "":
 		l.missed.Add(1)
 	case !s.Running && e.moved:
@@ -356,7 +411,8 @@ func (l *lister) remember(e *entry, s *State) string {
 
 // update writes the index when the next list gains by it. That it can't be written is nobody's concern: the disk may be full.
 func (l *lister) update() {
-	if l.missed.Load() < 16 && l.touched.Load() < 64 && l.index.unread() < 256 {
+	sealed := l.seal == l.index.seal || l.seal.ino == 0 || len(l.fresh) < 16
+	if sealed && l.missed.Load() < 16 && l.touched.Load() < 64 && l.index.unread() < 256 {
 		return
 	}
 	path := l.store.indexFile()
@@ -386,6 +442,8 @@ func (l *lister) update() {
 
 func (l *lister) encode() []byte {
 	b := append([]byte(indexMagic), make([]byte, sumSize)...)
+	b = binary.LittleEndian.AppendUint64(b, l.seal.ino)
+	b = binary.LittleEndian.AppendUint64(b, uint64(l.seal.ctime))
 	for _, e := range l.fresh {
 		b = append(b, e...)
 	}

@@ -2,6 +2,7 @@ package container
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,7 +111,7 @@ type InspectedConfig struct {
 	StopTimeout int
 	// Timeout is that of --timeout, 0 for none.
 	Timeout int
-	Umask   string `json:",omitempty"`
+	Umask   string // four octal digits
 	// Healthcheck is its health check; the times are in nanoseconds.
 	Healthcheck                *spec.Health `json:",omitempty"`
 	HealthcheckOnFailureAction string       `json:",omitempty"`
@@ -291,9 +292,11 @@ func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	if s.Labels != nil {
 		i.Labels = s.Labels
 	}
+	mask := uint32(spec.DefaultUmask)
 	if p.User.Umask != nil {
-		i.Umask = "0" + strconv.FormatUint(uint64(*p.User.Umask), 8)
+		mask = *p.User.Umask
 	}
+	i.Umask = fmt.Sprintf("%04o", mask)
 	// What was typed after the image is the end of what runs; before it is the entrypoint.
 	if n := len(p.Args) - len(o.Args); len(o.Args) > 0 && n > 0 && slices.Equal(p.Args[n:], o.Args) {
 		i.Entrypoint, i.Cmd = p.Args[:n], p.Args[n:]

@@ -17,6 +17,7 @@ type Options struct {
 	User       string   // -u name|uid[:group|gid]
 	GroupAdd   []string // --group-add; "keep-groups" alone keeps the caller's supplementary groups
 	Hostname   string   // --hostname
+	Umask      string   `json:",omitempty"` // --umask, octal; "": DefaultUmask
 
 	Interactive bool // -i
 	TTY         bool // -t

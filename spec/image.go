@@ -50,7 +50,7 @@ func FromImage(img Image, o Options) (*Container, error) {
 	s := &specs.Spec{Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: o.ReadOnly},
 		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
 	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}
-	for _, step := range []func() error{m.security, m.namespaces, m.args, m.systemd, m.env, m.workdir, m.user, m.capabilities, m.limits, m.resources,
+	for _, step := range []func() error{m.security, m.namespaces, m.args, m.systemd, m.env, m.workdir, m.user, m.umask, m.capabilities, m.limits, m.resources,
 		m.sysctls, m.mounts, m.labels, m.annotations, m.stopSignal, m.health, m.platform, m.clean} {
 		if err := step(); err != nil {
 			return nil, err

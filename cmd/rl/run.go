@@ -37,6 +37,7 @@ type CreateFlags struct {
 	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
 	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
 	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
+	Umask       string   `placeholder:"MODE" help:"Bits that its new files don't get: 0027 (0022)."`
 	Annotation  []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation in its OCI runtime spec."`
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
@@ -230,7 +231,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
 	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
-		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
+		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
 		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,

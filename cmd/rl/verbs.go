@@ -231,8 +231,6 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 // notYetAnother has those of which a line of the shell does the work.
 func notYetAnother(flag string) string {
 	switch flag {
-	case "--umask":
-		return "sh -c 'umask 077; exec PROGRAM' as the command"
 	case "--tz":
 		return "-e TZ=Europe/Berlin, where the image has the zones"
 	case "--no-hosts":

@@ -112,6 +112,8 @@ type InspectedConfig struct {
 	// Timeout is that of --timeout, 0 for none.
 	Timeout int
 	Umask   string // four octal digits
+	// Timezone is that of --tz.
+	Timezone string `json:",omitempty"`
 	// Healthcheck is its health check; the times are in nanoseconds.
 	Healthcheck                *spec.Health `json:",omitempty"`
 	HealthcheckOnFailureAction string       `json:",omitempty"`
@@ -296,7 +298,7 @@ func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	if p.User.Umask != nil {
 		mask = *p.User.Umask
 	}
-	i.Umask = fmt.Sprintf("%04o", mask)
+	i.Umask, i.Timezone = fmt.Sprintf("%04o", mask), c.Request.TimeZone
 	// What was typed after the image is the end of what runs; before it is the entrypoint.
 	if n := len(p.Args) - len(o.Args); len(o.Args) > 0 && n > 0 && slices.Equal(p.Args[n:], o.Args) {
 		i.Entrypoint, i.Cmd = p.Args[:n], p.Args[n:]

@@ -45,8 +45,10 @@ type Request struct {
 	// DNSSearch and DNSOptions replace those of the host's resolv.conf.
 	DNSSearch, DNSOptions []string
 	AddHosts              []string
-	DetachKeys            string
-	SigProxy              bool
+	// TimeZone is that of --tz: one of this machine by its name, or "local".
+	TimeZone   string `json:",omitempty"`
+	DetachKeys string
+	SigProxy   bool
 	// Leave: the keys leave the container running, so that it needs a monitor from the start.
 	Leave bool `json:"-"`
 	Quiet bool
@@ -215,6 +217,11 @@ func (r *run) check() (err error) {
 	if err := checkTimeout(r.Timeout); err != nil {
 		return err
 	}
+	if r.TimeZone != "" {
+		if _, err := readZone(r.TimeZone); err != nil { // before an image is pulled
+			return err
+		}
+	}
 	if err := r.checkGroup(); err != nil {
 		return err
 	}
@@ -318,6 +325,9 @@ func (r *run) makePlan() (err error) {
 	}
 	r.plan.Process.Env = hostnameEnv(r.plan.Process.Env, r.spec.Spec.Hostname)
 	if err := r.addNetworkFiles(); err != nil {
+		return err
+	}
+	if err := r.addZone(); err != nil {
 		return err
 	}
 	r.adaptSingleID()

@@ -38,6 +38,7 @@ type CreateFlags struct {
 	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
 	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
 	Umask       string   `placeholder:"MODE" help:"Bits that its new files don't get: 0027 (0022)."`
+	TZ          string   `name:"tz" placeholder:"ZONE|local" help:"Time zone: one of this machine, as Europe/Berlin, is its /etc/localtime; local: this machine's."`
 	Annotation  []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation in its OCI runtime spec."`
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
@@ -203,7 +204,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
-		Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
+		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
 	}

@@ -231,8 +231,6 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 // notYetAnother has those of which a line of the shell does the work.
 func notYetAnother(flag string) string {
 	switch flag {
-	case "--tz":
-		return "-e TZ=Europe/Berlin, where the image has the zones"
 	case "--no-hosts":
 		return "-v FILE:/etc/hosts shows your own"
 	case "--pidfile":

@@ -136,13 +136,25 @@ func (m *maker) labels() error {
 	for k, v := range m.img.Config.Labels {
 		m.c.Labels[k] = v
 	}
-	for _, l := range m.o.Labels {
-		k, v, _ := strings.Cut(l, "=")
-		if k == "" {
-			return hint.Errorf("--label KEY=VALUE", "--label %q: no key", l)
+	for _, file := range m.o.LabelFiles {
+		if err := readPairs("--label-file", file, m.label); err != nil {
+			return err
 		}
-		m.c.Labels[k] = v
 	}
+	for _, l := range m.o.Labels {
+		if err := m.label(l); err != nil {
+			return fmt.Errorf("--label %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *maker) label(l string) error {
+	k, v, _ := strings.Cut(l, "=")
+	if k == "" {
+		return hint.Errorf("--label KEY=VALUE", "%q: no key", l)
+	}
+	m.c.Labels[k] = v
 	return nil
 }
 

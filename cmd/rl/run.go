@@ -32,6 +32,7 @@ type CreateFlags struct {
 	Name        string   `placeholder:"NAME" help:"Name of the container."`
 	Env         []string `short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value the caller's."`
 	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
+	EnvHost     bool     `help:"Set all of the caller's variables."`
 	Workdir     string   `short:"w" placeholder:"DIR" help:"Working directory inside the container."`
 	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the program runs as, by name or number."`
 	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
@@ -41,6 +42,7 @@ type CreateFlags struct {
 	TZ          string   `name:"tz" placeholder:"ZONE|local" help:"Time zone: one of this machine, as Europe/Berlin, is its /etc/localtime; local: this machine's."`
 	Annotation  []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation in its OCI runtime spec."`
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
+	LabelFile   []string `sep:"none" placeholder:"FILE" help:"Read labels from a file, one a line."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
@@ -231,11 +233,11 @@ func typed(verb string) []string {
 func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
-	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
+	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, Workdir: c.Workdir, User: c.User,
 		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
-		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,
+		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, LabelFiles: c.LabelFile, Annotations: c.Annotation, StopSignal: c.StopSignal,
 		Limits: limits, OOMScoreAdj: c.OOMScoreAdj, Cgroupns: c.Cgroupns, Systemd: c.Systemd,
 		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
 			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}

@@ -235,12 +235,8 @@ func notYetAnother(flag string) string {
 		return "-v FILE:/etc/hosts shows your own"
 	case "--pidfile":
 		return "rl inspect -f '{{.State.Pid}}' NAME"
-	case "--label-file":
-		return "-l KEY=VALUE for each line"
 	case "--unsetenv", "--unsetenv-all":
 		return "env -u NAME PROGRAM as the command"
-	case "--env-host":
-		return "--env-file <(env)"
 	case "--arch", "--os", "--variant":
 		return "--platform OS/ARCH[/VARIANT]"
 	case "--domainname":

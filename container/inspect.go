@@ -169,6 +169,8 @@ type HostConfig struct {
 	PidsLimit         int64
 	BlkioWeight       uint16
 	Annotations       map[string]string
+
+	AutoRemoveImage bool // --rmi
 }
 
 // PortBinding is a place on the host. HostIp "" is every address, HostPort "" one that the kernel chooses.
@@ -328,7 +330,7 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		ShmSize: shmSize(c.Spec.Spec.Mounts), Ulimits: inspectUlimits(c.Spec.Spec.Process.Rlimits), Devices: inspectDevices(o.Devices), LogConfig: inspectLog(s, &r.Log),
 		Cgroups:    cmp.Or(r.Cgroups, "default"),
 		CgroupMode: private(o.Cgroupns), CgroupParent: r.CgroupParent,
-		Annotations: pairs(o.Annotations, "="),
+		Annotations: pairs(o.Annotations, "="), AutoRemoveImage: r.RemoveImage,
 	}
 	if n := c.Spec.Spec.Process.OOMScoreAdj; n != nil {
 		h.OomScoreAdj = *n

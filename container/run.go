@@ -56,6 +56,8 @@ type Request struct {
 	StorageDriver string
 	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
 	VolumesFrom []string
+	// RemoveImage is --rmi: the image goes after the container.
+	RemoveImage bool `json:",omitempty"`
 	// Restart is the policy: "", "no", "always", "unless-stopped", "on-failure[:N]".
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
@@ -165,6 +167,11 @@ func Run(req Request) error {
 	if err != nil {
 		return err
 	}
+	if r.RemoveImage {
+		if err := removeImage(r.Image); err != nil {
+			r.say("warning: --rmi: " + err.Error())
+		}
+	}
 	return &hint.Exit{Code: code}
 }
 
@@ -212,6 +219,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if err := checkLifetime(r.Lifetime); err != nil {
+		return err
+	}
+	if err := r.checkRemoveImage(); err != nil {
 		return err
 	}
 	if err := checkTimeout(r.Timeout); err != nil {

@@ -89,6 +89,9 @@ func (f *files) layers() (base string, layers []string, err error) {
 func (f *files) places() ([]string, error) {
 	all := []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv", "/etc/apt/apt.conf.d/99-rl-single-id", "/etc/passwd", "/etc/group"}
 	if f.config != nil {
+		if f.config.Request.TimeZone != "" {
+			all = append(all, localtime)
+		}
 		for _, m := range f.config.Spec.Spec.Mounts {
 			all = append(all, path.Clean("/"+m.Destination))
 		}

@@ -2,6 +2,7 @@ package container
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,7 +111,9 @@ type InspectedConfig struct {
 	StopTimeout int
 	// Timeout is that of --timeout, 0 for none.
 	Timeout int
-	Umask   string `json:",omitempty"`
+	Umask   string // four octal digits
+	// Timezone is that of --tz.
+	Timezone string `json:",omitempty"`
 	// Healthcheck is its health check; the times are in nanoseconds.
 	Healthcheck                *spec.Health `json:",omitempty"`
 	HealthcheckOnFailureAction string       `json:",omitempty"`
@@ -166,6 +169,8 @@ type HostConfig struct {
 	PidsLimit         int64
 	BlkioWeight       uint16
 	Annotations       map[string]string
+
+	AutoRemoveImage bool // --rmi
 }
 
 // PortBinding is a place on the host. HostIp "" is every address, HostPort "" one that the kernel chooses.
@@ -291,9 +296,11 @@ func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	if s.Labels != nil {
 		i.Labels = s.Labels
 	}
+	mask := uint32(spec.DefaultUmask)
 	if p.User.Umask != nil {
-		i.Umask = "0" + strconv.FormatUint(uint64(*p.User.Umask), 8)
+		mask = *p.User.Umask
 	}
+	i.Umask, i.Timezone = fmt.Sprintf("%04o", mask), c.Request.TimeZone
 	// What was typed after the image is the end of what runs; before it is the entrypoint.
 	if n := len(p.Args) - len(o.Args); len(o.Args) > 0 && n > 0 && slices.Equal(p.Args[n:], o.Args) {
 		i.Entrypoint, i.Cmd = p.Args[:n], p.Args[n:]
@@ -323,7 +330,7 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		ShmSize: shmSize(c.Spec.Spec.Mounts), Ulimits: inspectUlimits(c.Spec.Spec.Process.Rlimits), Devices: inspectDevices(o.Devices), LogConfig: inspectLog(s, &r.Log),
 		Cgroups:    cmp.Or(r.Cgroups, "default"),
 		CgroupMode: private(o.Cgroupns), CgroupParent: r.CgroupParent,
-		Annotations: pairs(o.Annotations, "="),
+		Annotations: pairs(o.Annotations, "="), AutoRemoveImage: r.RemoveImage,
 	}
 	if n := c.Spec.Spec.Process.OOMScoreAdj; n != nil {
 		h.OomScoreAdj = *n

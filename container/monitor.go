@@ -222,6 +222,9 @@ func (s *starter) goOn(term <-chan os.Signal) {
 	h := &s.next
 	h.Asked = len(term) > 0
 	h.Pid, h.TTY, h.Userns, h.Remove, h.StopSignal, h.StopTimeout = s.proc.Pid, s.Options.TTY, s.Options.Userns, s.Remove, s.spec.StopSignal, s.StopTimeout
+	if s.RemoveImage {
+		h.RemoveImage = s.Image
+	}
 	h.In, h.Out, h.Err, h.Listener = sys.Keep(s.ends.In), sys.Keep(s.ends.Out), sys.Keep(s.ends.Err), sys.Keep(h.Socket)
 	h.Net = s.net.HandOver(s.dir.Dir)
 	h.tellHealth(s.spec)

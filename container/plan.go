@@ -29,6 +29,7 @@ func compilePlan(c *spec.Container, m idmap.Map) (*enter.Plan, error) {
 	p.Sysctls = append(networkSysctls(c.Spec, m), p.Sysctls...)
 	q := &p.Process
 	q.User, q.Groups, q.KeepGroups, q.Init = c.User, c.Groups, c.KeepGroups, c.Init
+	q.Umask = c.Spec.Process.User.Umask
 	q.NoGroups = m.NoGroups()
 	if m.Rung == idmap.Single {
 		q.Single = &enter.Single{Owner: owner(m), Fix: m.Fix}

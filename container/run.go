@@ -45,8 +45,10 @@ type Request struct {
 	// DNSSearch and DNSOptions replace those of the host's resolv.conf.
 	DNSSearch, DNSOptions []string
 	AddHosts              []string
-	DetachKeys            string
-	SigProxy              bool
+	// TimeZone is that of --tz: one of this machine by its name, or "local".
+	TimeZone   string `json:",omitempty"`
+	DetachKeys string
+	SigProxy   bool
 	// Leave: the keys leave the container running, so that it needs a monitor from the start.
 	Leave bool `json:"-"`
 	Quiet bool
@@ -54,6 +56,8 @@ type Request struct {
 	StorageDriver string
 	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
 	VolumesFrom []string
+	// RemoveImage is --rmi: the image goes after the container.
+	RemoveImage bool `json:",omitempty"`
 	// Restart is the policy: "", "no", "always", "unless-stopped", "on-failure[:N]".
 	Restart string
 	// StopTimeout is how many seconds a stop waits before it kills.
@@ -163,6 +167,11 @@ func Run(req Request) error {
 	if err != nil {
 		return err
 	}
+	if r.RemoveImage {
+		if err := removeImage(r.Image); err != nil {
+			r.say("warning: --rmi: " + err.Error())
+		}
+	}
 	return &hint.Exit{Code: code}
 }
 
@@ -212,8 +221,16 @@ func (r *run) check() (err error) {
 	if err := checkLifetime(r.Lifetime); err != nil {
 		return err
 	}
+	if err := r.checkRemoveImage(); err != nil {
+		return err
+	}
 	if err := checkTimeout(r.Timeout); err != nil {
 		return err
+	}
+	if r.TimeZone != "" {
+		if _, err := readZone(r.TimeZone); err != nil { // before an image is pulled
+			return err
+		}
 	}
 	if err := r.checkGroup(); err != nil {
 		return err
@@ -318,6 +335,9 @@ func (r *run) makePlan() (err error) {
 	}
 	r.plan.Process.Env = hostnameEnv(r.plan.Process.Env, r.spec.Spec.Hostname)
 	if err := r.addNetworkFiles(); err != nil {
+		return err
+	}
+	if err := r.addZone(); err != nil {
 		return err
 	}
 	r.adaptSingleID()

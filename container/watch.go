@@ -33,6 +33,8 @@ type handle struct {
 	StopTimeout  int
 	Timeout      int           `json:",omitempty"`
 	Delay        time.Duration `json:",omitempty"` // before the last start
+	// RemoveImage is the name of the image that goes after the container.
+	RemoveImage string `json:",omitempty"`
 	// Of spec.Health and its OnFailure. They are no struct of their own: encoding/json would take memory for its type.
 	CheckEvery  time.Duration `json:",omitempty"`
 	CheckEarly  time.Duration `json:",omitempty"`
@@ -174,6 +176,9 @@ func (w *watcher) end(code int, err error) {
 	if w.Remove {
 		r.ids, _ = idmap.Mine(w.Userns)
 		r.discard()
+		if w.RemoveImage != "" {
+			removeImage(w.RemoveImage)
+		}
 	} else {
 		w.dir.WriteLife(life)
 		w.dir.Close()

@@ -89,7 +89,7 @@ func (b *builder) mount(m *Mount, source int) (err error) {
 		return err
 	}
 	defer unix.Close(fd)
-	target, err := b.root.Target(m.Target, file)
+	target, err := b.place(m, file)
 	if err != nil {
 		return err
 	}
@@ -103,6 +103,16 @@ func (b *builder) mount(m *Mount, source int) (err error) {
 		}
 	}
 	return sys.Attach(fd, target)
+}
+
+// place is the handle of what is mounted on.
+func (b *builder) place(m *Mount, file bool) (int, error) {
+	if m.OnLink {
+		if fd, err := b.root.Open(m.Target, unix.O_PATH|unix.O_NOFOLLOW, 0); err == nil {
+			return fd, nil
+		}
+	}
+	return b.root.Target(m.Target, file)
 }
 
 func (b *builder) modeOf(name string) []sys.Option {

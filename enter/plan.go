@@ -146,6 +146,8 @@ type Mount struct {
 	// NoLink refuses a symlink at Target: the paths that are masked below it would be those of another directory (CVE-2019-19921,
 	// CVE-2023-27561).
 	NoLink bool
+	// OnLink covers a symlink at Target itself, not what it names.
+	OnLink bool
 	// Device is checked to be the source's (st_rdev) when it isn't 0; Mode and the ids are those of a device or FIFO that is made.
 	Device   uint64
 	Mode     uint32

@@ -13,10 +13,12 @@ type Options struct {
 	Entrypoint *string  // --entrypoint; nil: the image's; "" clears it; a JSON array is taken as one
 	Env        []string // -e KEY=VALUE or -e KEY (the caller's value, dropped when unset); after EnvFiles
 	EnvFiles   []string // --env-file
+	EnvHost    bool     `json:",omitempty"` // --env-host: the caller's whole environment, before EnvFiles
 	Workdir    string   // -w, absolute inside the container
 	User       string   // -u name|uid[:group|gid]
 	GroupAdd   []string // --group-add; "keep-groups" alone keeps the caller's supplementary groups
 	Hostname   string   // --hostname
+	Umask      string   `json:",omitempty"` // --umask, octal; "": DefaultUmask
 
 	Interactive bool // -i
 	TTY         bool // -t
@@ -46,6 +48,7 @@ type Options struct {
 	SharedNetwork bool   // --network container:NAME: no new network namespace
 	Userns        string // "" (automatic), "keep-id[:uid=N,gid=N]", "host", "nomap"
 	Labels        []string
+	LabelFiles    []string `json:",omitempty"` // --label-file, before Labels
 	Annotations   []string `json:",omitempty"` // KEY=VALUE, for the spec
 	StopSignal    string
 	Health        HealthOptions `json:",omitzero"`

@@ -43,6 +43,13 @@ func (m *maker) env() error {
 			e.set(entry)
 		}
 	}
+	if m.o.EnvHost { // over the image's, as podman does, whatever its manual says
+		for _, own := range os.Environ() {
+			if !strings.HasPrefix(own, "=") {
+				e.set(own)
+			}
+		}
+	}
 	for _, file := range m.o.EnvFiles {
 		if err := e.file(file); err != nil {
 			return err
@@ -80,10 +87,13 @@ func (e *environment) flag(entry string) error {
 }
 
 // file reads docker's format: a variable a line, the value as it stands (quotes too), # at the start of a comment.
-func (e *environment) file(name string) error {
+func (e *environment) file(name string) error { return readPairs("--env-file", name, e.flag) }
+
+// readPairs hands the lines of a file to take, one KEY=VALUE or KEY after the other.
+func readPairs(flag, name string, take func(string) error) error {
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return fmt.Errorf("--env-file: %w", err)
+		return fmt.Errorf("%s: %w", flag, err)
 	}
 	n := 0
 	for line := range strings.Lines(strings.TrimPrefix(string(b), "\ufeff")) {
@@ -94,13 +104,13 @@ func (e *environment) file(name string) error {
 		}
 		key, _, _ := strings.Cut(line, "=")
 		if strings.ContainsRune(line, 0) {
-			return hint.Errorf("KEY=VALUE or KEY, one a line", "--env-file %s, line %d: it holds a NUL character", name, n)
+			return hint.Errorf("KEY=VALUE or KEY, one a line", "%s %s, line %d: it holds a NUL character", flag, name, n)
 		}
 		if strings.ContainsAny(key, " \t") {
-			return hint.Errorf("KEY=VALUE or KEY, one a line", "--env-file %s, line %d: %q: a name holds no blanks", name, n, key)
+			return hint.Errorf("KEY=VALUE or KEY, one a line", "%s %s, line %d: %q: a name holds no blanks", flag, name, n, key)
 		}
-		if err := e.flag(line); err != nil {
-			return fmt.Errorf("--env-file %s, line %d: %w", name, n, err)
+		if err := take(line); err != nil {
+			return fmt.Errorf("%s %s, line %d: %w", flag, name, n, err)
 		}
 	}
 	return nil

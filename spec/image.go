@@ -50,7 +50,7 @@ func FromImage(img Image, o Options) (*Container, error) {
 	s := &specs.Spec{Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: o.ReadOnly},
 		Process: &specs.Process{Terminal: o.TTY}, Linux: &specs.Linux{}}
 	m := &maker{img: img, o: &o, c: &Container{Spec: s, Init: o.Init, AllDevices: o.Privileged}, s: s}
-	for _, step := range []func() error{m.security, m.namespaces, m.args, m.systemd, m.env, m.workdir, m.user, m.capabilities, m.limits, m.resources,
+	for _, step := range []func() error{m.security, m.namespaces, m.args, m.systemd, m.env, m.workdir, m.user, m.umask, m.capabilities, m.limits, m.resources,
 		m.sysctls, m.mounts, m.labels, m.annotations, m.stopSignal, m.health, m.platform, m.clean} {
 		if err := step(); err != nil {
 			return nil, err
@@ -136,13 +136,25 @@ func (m *maker) labels() error {
 	for k, v := range m.img.Config.Labels {
 		m.c.Labels[k] = v
 	}
-	for _, l := range m.o.Labels {
-		k, v, _ := strings.Cut(l, "=")
-		if k == "" {
-			return hint.Errorf("--label KEY=VALUE", "--label %q: no key", l)
+	for _, file := range m.o.LabelFiles {
+		if err := readPairs("--label-file", file, m.label); err != nil {
+			return err
 		}
-		m.c.Labels[k] = v
 	}
+	for _, l := range m.o.Labels {
+		if err := m.label(l); err != nil {
+			return fmt.Errorf("--label %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *maker) label(l string) error {
+	k, v, _ := strings.Cut(l, "=")
+	if k == "" {
+		return hint.Errorf("--label KEY=VALUE", "%q: no key", l)
+	}
+	m.c.Labels[k] = v
 	return nil
 }
 

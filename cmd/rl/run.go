@@ -16,6 +16,7 @@ import (
 // RunCmd is `rl run`: docker's and podman's flags, with their meaning.
 type RunCmd struct {
 	Detach     bool    `short:"d" help:"Run it in the background and print its id."`
+	Rmi        bool    `name:"rmi" help:"Remove the container when it ends, and then the image, unless another container uses it."`
 	SigProxy   bool    `default:"true" negatable:"" help:"Pass signals to the program (default)."`
 	DetachKeys *string `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
 	CreateFlags
@@ -32,13 +33,17 @@ type CreateFlags struct {
 	Name        string   `placeholder:"NAME" help:"Name of the container."`
 	Env         []string `short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value the caller's."`
 	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
+	EnvHost     bool     `help:"Set all of the caller's variables."`
 	Workdir     string   `short:"w" placeholder:"DIR" help:"Working directory inside the container."`
 	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the program runs as, by name or number."`
 	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
 	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
 	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
+	Umask       string   `placeholder:"MODE" help:"Bits that its new files don't get: 0027 (0022)."`
+	TZ          string   `name:"tz" placeholder:"ZONE|local" help:"Time zone: one of this machine, as Europe/Berlin, is its /etc/localtime; local: this machine's."`
 	Annotation  []string `sep:"none" placeholder:"KEY=VALUE" help:"Annotation in its OCI runtime spec."`
 	Label       []string `short:"l" sep:"none" placeholder:"KEY[=VALUE]" help:"Label of the container."`
+	LabelFile   []string `sep:"none" placeholder:"FILE" help:"Read labels from a file, one a line."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
@@ -148,6 +153,7 @@ func (c *RunCmd) Run() error {
 		return err
 	}
 	req.DetachKeys, req.SigProxy = "ctrl-p,ctrl-q", c.SigProxy
+	req.RemoveImage, req.Remove = c.Rmi, c.Rm || c.Rmi
 	if c.DetachKeys != nil {
 		req.DetachKeys, req.Leave = *c.DetachKeys, *c.DetachKeys != "" && c.Interactive && c.TTY
 	}
@@ -202,7 +208,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
 		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
-		Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
+		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
 	}
@@ -229,11 +235,11 @@ func typed(verb string) []string {
 func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
-	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, Workdir: c.Workdir, User: c.User,
-		GroupAdd: c.GroupAdd, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
+	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, Workdir: c.Workdir, User: c.User,
+		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
-		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, Annotations: c.Annotation, StopSignal: c.StopSignal,
+		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, LabelFiles: c.LabelFile, Annotations: c.Annotation, StopSignal: c.StopSignal,
 		Limits: limits, OOMScoreAdj: c.OOMScoreAdj, Cgroupns: c.Cgroupns, Systemd: c.Systemd,
 		Health: spec.HealthOptions{Cmd: c.HealthCmd, Interval: c.HealthInterval, Timeout: c.HealthTimeout, Retries: c.HealthRetries,
 			StartPeriod: c.HealthStartPeriod, StartInterval: c.HealthStartInterval, OnFailure: c.HealthOnFailure, None: c.NoHealthcheck}}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/rl-containers/rl/container"
 )
 
 // values are what a flag can be set to. prefix is what stands before the value in the same word.
@@ -24,6 +26,8 @@ func flagValues(verb string, f *kong.Flag, current string) offer {
 		return offer{choices: volumes(), files: "files"}
 	case "volumes-from":
 		return offer{choices: containers(verb)}
+	case "tz":
+		return offer{choices: plainChoices(append([]string{"local", "UTC"}, container.TimeZones()...))}
 	case "network", "pid", "ipc":
 		o := offer{choices: plainChoices(known(f.Name))}
 		if strings.HasPrefix(current, "container:") {

@@ -231,20 +231,12 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 // notYetAnother has those of which a line of the shell does the work.
 func notYetAnother(flag string) string {
 	switch flag {
-	case "--umask":
-		return "sh -c 'umask 077; exec PROGRAM' as the command"
-	case "--tz":
-		return "-e TZ=Europe/Berlin, where the image has the zones"
 	case "--no-hosts":
 		return "-v FILE:/etc/hosts shows your own"
 	case "--pidfile":
 		return "rl inspect -f '{{.State.Pid}}' NAME"
-	case "--label-file":
-		return "-l KEY=VALUE for each line"
 	case "--unsetenv", "--unsetenv-all":
 		return "env -u NAME PROGRAM as the command"
-	case "--env-host":
-		return "--env-file <(env)"
 	case "--arch", "--os", "--variant":
 		return "--platform OS/ARCH[/VARIANT]"
 	case "--domainname":

@@ -266,13 +266,25 @@ func (l *lister) known(d *os.File) (names, known []string, err error) {
 // trust is a container by a sealed index alone; false: it must be looked at.
 func (l *lister) trust(s *State, known string) bool {
 	e, _, _ := cutEntry(known)
-	if !unpackState(e.packed, s) || s.lively() || s.ID == "" {
+	if !unpackState(e.packed, s) || s.ID == "" {
 		*s = State{}
 		return false
 	}
 	s.Dir = e.dir
-	s.judge(l.boot, func() bool { return false })
-	return true
+	l.judge(s)
+	if !s.doubtful() {
+		return true
+	}
+	*s = State{}
+	return false
+}
+
+// judge asks for the lock only where that says something.
+func (l *lister) judge(s *State) {
+	s.judge(l.boot, func() bool {
+		s.Monitored = monitored(s.Dir)
+		return s.Monitored
+	})
 }
 
 // has: it was kept when the other place was read, and is being removed.
@@ -305,8 +317,7 @@ func inParallel(n int, do func(i int)) {
 	wait.Wait()
 }
 
-// glance is look with the index's help, and asks for the lock only if that says something. known is the container's entry in the
-// index, and then the one that it should have there.
+// glance is look with the index's help. known is the container's entry in the index, and then the one that it should have there.
 func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok bool) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -326,10 +337,7 @@ func (l *lister) glance(s *State, known *string, at int, dir, name string) (ok b
 		return ok
 	}
 	s.Dir, s.Status = e.dir, Created
-	s.judge(l.boot, func() bool {
-		s.Monitored = monitored(s.Dir)
-		return s.Monitored
-	})
+	l.judge(s)
 	*known = l.remember(&e, s)
 	if s.doubtful() {
 		*s, ok = look(s.Dir, l.boot)

@@ -7,15 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The seal of the index is the place of the directory of all kept containers: while that is the same, what the index has of those
-// that don't run is true, and they need not be looked at one by one.
+// The seal of the index is the place of the directory of all kept containers: while that is the same, what the index has of them is
+// what their files say, and those need not be looked at one by one.
 //
 // For that, whoever changes what a list shows of a kept container says so first: under a shared lock it renews the time of the
 // directory, then it changes. A list seals what it read if the directory had the same time for two seconds before, and after, and
 // nobody held the lock when it began. So one that came later has renewed the time since, or will; one that was killed has changed
 // nothing that the time doesn't tell. The list only asks for the lock and never takes it: nobody waits for a list that stands still.
 //
-// Those that run are looked at in any case: their monitors may be older than this rl, and who killed them asked nobody.
+// A monitor may be that of an older rl, which said nothing before it wrote. Such a container runs by the index and not by the kernel,
+// which is doubtful in any case.
 
 // announce is called before a change of a container's record or life; the change is over when the result is closed.
 func (c *Container) announce() *os.File {
@@ -48,6 +49,3 @@ func placeOf(d *os.File) place {
 	}
 	return place{st.Ino, st.Ctim.Nano()}
 }
-
-// lively: it runs or will, by what was written of it.
-func (l *Life) lively() bool { return l.Restarting || l.Pid != 0 && l.Finished.IsZero() }

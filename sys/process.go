@@ -163,12 +163,20 @@ func StartTime(pid int) (uint64, error) {
 
 // Stat is the state of pid (proc(5), stat field 3: R, S, D, T stopped, Z ended and not waited for …) and its StartTime.
 func Stat(pid int) (state byte, start uint64, err error) {
-	fields, err := StatFields(pid)
+	var line [statSize]byte
+	rest, err := readStat(pid, &line)
+	for field := 3; err == nil && field < 22; field++ {
+		var word []byte
+		if word, rest, _ = bytes.Cut(rest, []byte(" ")); field == 3 && len(word) > 0 {
+			state = word[0]
+		}
+	}
 	if err != nil {
 		return 0, 0, err
 	}
-	start, err = strconv.ParseUint(fields[19], 10, 64)
-	return fields[0][0], start, err
+	word, _, _ := bytes.Cut(rest, []byte(" "))
+	start, err = strconv.ParseUint(string(word), 10, 64)
+	return state, start, err
 }
 
 // Zombie tells whether pid has ended and only waits for its parent to notice, or is gone.
@@ -187,27 +195,38 @@ func Parent(pid int) int {
 	return parent
 }
 
-// StatFields are those of /proc/PID/stat from the third, the state, on. The name before them, in parentheses, may hold
-// anything, parentheses too.
+// StatFields are those of /proc/PID/stat from the third, the state, on.
 func StatFields(pid int) ([]string, error) {
-	// One read: the line has no more than 52 numbers and a name of 64 bytes. os.ReadFile would ask thrice as much of the kernel.
+	var line [statSize]byte
+	b, err := readStat(pid, &line)
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(b))
+	if len(fields) < 20 {
+		return nil, fmt.Errorf("stat of process %d: %d fields", pid, len(fields))
+	}
+	return fields, nil
+}
+
+// statSize is more than 52 numbers and a name of 64 bytes take: one read has the whole line. os.ReadFile would ask thrice as much of the
+// kernel.
+const statSize = 2048
+
+// readStat is /proc/PID/stat from the third field on. The name before that, in parentheses, may hold anything, parentheses too.
+func readStat(pid int, line *[statSize]byte) ([]byte, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	var line [2048]byte
 	n, err := unix.Read(fd, line[:])
 	if err != nil {
 		return nil, &os.PathError{Op: "read", Path: path, Err: err}
 	}
 	b := line[:n]
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 20 {
-		return nil, fmt.Errorf("stat of process %d: %d fields", pid, len(fields))
-	}
-	return fields, nil
+	return bytes.TrimPrefix(b[bytes.LastIndexByte(b, ')')+1:], []byte(" ")), nil
 }
 
 // EmptyKeyring leaves the caller's session keyring for an empty one that all containers of the user share: one of their own

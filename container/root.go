@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -52,21 +53,25 @@ func (r *run) planRoot() error {
 
 // reuse makes a root file system that was mounted before ready for the next mount. A volatile overlay leaves a mark in its work
 // directory, by which the kernel refuses it from then on (Documentation/filesystems/overlayfs.rst, "Volatile mount"): within one
-// boot nothing was lost, so that the mark says nothing.
+// boot nothing was lost, so that the mark says nothing. The work directory itself stays, whenever this rl is killed: without it no mount
+// succeeds.
 func (r *run) reuse() error {
 	work := r.dir.Dir + "/work"
-	if _, err := os.Lstat(work + "/work"); err != nil {
+	if err := os.Mkdir(work, 0o700); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	used := work + "/work"
+	if _, err := os.Lstat(used); err != nil {
 		return nil
 	}
 	if old, err := storage.ReadLife(r.dir.Dir); err == nil && old.BootID != "" && old.BootID != sys.BootID() && old.Finished.IsZero() {
 		r.say("warning: the machine went down while the container ran: what it wrote in its last seconds may be lost")
 	}
-	if sys.RemoveAll(work) != nil {
-		if err := removeMapped(r.ids, []string{work}); err != nil {
-			return err
-		}
+	index := work + "/index" // of kernels that make one by default
+	if sys.RemoveAll(index) != nil || sys.RemoveAll(used) != nil {
+		return removeMapped(r.ids, []string{index, used})
 	}
-	return os.Mkdir(work, 0o700)
+	return nil
 }
 
 // serveFuse starts fuse-overlayfs on the descriptor that the child mounted. It runs beside the container, in a user

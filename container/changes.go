@@ -229,7 +229,7 @@ func (f *files) changed(c *storage.Commit) {
 			c.Changed.Healthcheck = spec.NoHealth()
 		}
 	}
-	c.Ports = exposed(f.config.Request.Ports)
+	c.Ports = append(exposed(f.config.Request.Ports), oneByOne(f.config.Request.Expose)...)
 }
 
 // pause stops the container's processes, if they run, and returns what lets them go on.

@@ -109,6 +109,8 @@ type InspectedConfig struct {
 	Labels      map[string]string
 	StopSignal  string
 	StopTimeout int
+	// ExposedPorts are those of the image, of --expose and of -p; the values are empty.
+	ExposedPorts map[string]struct{} `json:",omitempty"`
 	// Timeout is that of --timeout, 0 for none.
 	Timeout int
 	Umask   string // four octal digits
@@ -171,6 +173,7 @@ type HostConfig struct {
 	Annotations       map[string]string
 
 	AutoRemoveImage bool // --rmi
+	PublishAllPorts bool // -P
 }
 
 // PortBinding is a place on the host. HostIp "" is every address, HostPort "" one that the kernel chooses.
@@ -212,7 +215,7 @@ func Inspect(word string) (*Inspected, error) {
 	i := &Inspected{
 		Id: s.ID, Name: s.Name, Created: s.Created, Image: s.ImageID, ImageName: s.Image, ImageDigest: c.Image.Digest, Rootfs: c.Request.Rootfs,
 		RestartCount: s.Restarts, LogPath: logPath(s, &c.Request.Log), Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
-		Config: inspectConfig(s, c), HostConfig: inspectHost(s, c), NetworkSettings: inspectNetwork(s),
+		Config: inspectConfig(s, c), HostConfig: inspectHost(s, c), NetworkSettings: inspectNetwork(s, c.Spec.Exposed),
 	}
 	if i.Rootfs == "" {
 		i.GraphDriver = graphDriver(s, c)
@@ -296,6 +299,12 @@ func inspectConfig(s *storage.State, c *Config) InspectedConfig {
 	if s.Labels != nil {
 		i.Labels = s.Labels
 	}
+	for _, port := range append(oneByOne(c.Spec.Exposed), exposed(c.Request.Ports)...) {
+		if i.ExposedPorts == nil {
+			i.ExposedPorts = map[string]struct{}{}
+		}
+		i.ExposedPorts[port] = struct{}{}
+	}
 	mask := uint32(spec.DefaultUmask)
 	if p.User.Umask != nil {
 		mask = *p.User.Umask
@@ -330,7 +339,7 @@ func inspectHost(s *storage.State, c *Config) HostConfig {
 		ShmSize: shmSize(c.Spec.Spec.Mounts), Ulimits: inspectUlimits(c.Spec.Spec.Process.Rlimits), Devices: inspectDevices(o.Devices), LogConfig: inspectLog(s, &r.Log),
 		Cgroups:    cmp.Or(r.Cgroups, "default"),
 		CgroupMode: private(o.Cgroupns), CgroupParent: r.CgroupParent,
-		Annotations: pairs(o.Annotations, "="), AutoRemoveImage: r.RemoveImage,
+		Annotations: pairs(o.Annotations, "="), AutoRemoveImage: r.RemoveImage, PublishAllPorts: r.PublishAll,
 	}
 	if n := c.Spec.Spec.Process.OOMScoreAdj; n != nil {
 		h.OomScoreAdj = *n
@@ -402,9 +411,15 @@ func bindings(ports []Published) map[string][]PortBinding {
 	return all
 }
 
-func inspectNetwork(s *storage.State) NetworkSettings {
+// inspectNetwork has the ports that are exposed and not published, too: with null, as docker and podman show them.
+func inspectNetwork(s *storage.State, exposed []string) NetworkSettings {
 	n := NetworkSettings{Ports: bindings(PublishedPorts(s)), Networks: map[string]InspectedNetwork{}}
 	if s.Running {
+		if mode, _, _ := strings.Cut(s.Network, ":"); mode != "none" && mode != "host" && mode != "container" {
+			for _, port := range oneByOne(exposed) {
+				n.Ports[port] = append(n.Ports[port], []PortBinding(nil)...)
+			}
+		}
 		n.IPAddress = address(s.Pid)
 		n.Networks[NetworkMode(s)] = InspectedNetwork{n.IPAddress}
 	}

@@ -152,6 +152,9 @@ func (r *run) shareNetwork() error {
 	if len(r.Ports) > 0 {
 		return hint.Errorf("publish them where the network is made: rl run -p … --name "+other.state.Name, "-p %s: the network is that of container %s", r.Ports[0], other.state.Name)
 	}
+	if r.PublishAll {
+		return hint.Errorf("publish them where the network is made: rl run -P … --name "+other.state.Name, "-P: the network is that of container %s", other.state.Name)
+	}
 	if strings.HasPrefix(other.config.Request.Network, "container:") {
 		return hint.Errorf("join the one that it has joined itself", "--network container:%s: it has no network of its own", other.state.Name)
 	}

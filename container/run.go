@@ -41,7 +41,10 @@ type Request struct {
 	CIDFile  string
 	Network  string
 	Ports    []string
-	DNS      []string
+	// Expose are ports of --expose; PublishAll publishes them and the image's (-P).
+	Expose     []string `json:",omitempty"`
+	PublishAll bool     `json:",omitempty"`
+	DNS        []string
 	// DNSSearch and DNSOptions replace those of the host's resolv.conf.
 	DNSSearch, DNSOptions []string
 	AddHosts              []string
@@ -221,6 +224,9 @@ func (r *run) check() (err error) {
 	if err := checkLifetime(r.Lifetime); err != nil {
 		return err
 	}
+	if err := r.checkExpose(); err != nil {
+		return err
+	}
 	if err := r.checkRemoveImage(); err != nil {
 		return err
 	}
@@ -260,6 +266,9 @@ func (r *run) surroundings() (err error) {
 		return err
 	}
 	if r.ports, err = slirp.ParsePorts(r.Ports); err != nil {
+		return err
+	}
+	if err := r.checkPublishAll(); err != nil {
 		return err
 	}
 	r.Options.HostNetwork = r.mode.Kind == slirp.Host
@@ -324,6 +333,7 @@ func (r *run) compile() (err error) {
 	if r.spec.Spec.Hostname == "" && plan.HasNew(r.spec.Spec, specs.UTSNamespace) {
 		r.spec.Spec.Hostname = r.hostname()
 	}
+	r.expose()
 	r.warn()
 	return nil
 }
@@ -340,6 +350,7 @@ func (r *run) makePlan() (err error) {
 	if err := r.addZone(); err != nil {
 		return err
 	}
+	r.publishExposed()
 	r.adaptSingleID()
 	r.addCaller()
 	return r.planRoot()

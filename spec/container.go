@@ -87,6 +87,8 @@ type Container struct {
 	Volumes []Volume `json:",omitempty"`
 	// Binds are the targets of what -v and --mount bind.
 	Binds []string `json:",omitempty"`
+	// Exposed are the ports of the image and of --expose, in the image's form: 80/tcp, 8000-8010/udp.
+	Exposed []string `json:",omitempty"`
 	// Labels are those of the image and of --label.
 	Labels map[string]string
 	// StopSignal is the name or number that stops the program; "" is SIGTERM.

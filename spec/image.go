@@ -21,7 +21,7 @@ type Image struct {
 	Config       ImageConfig `json:"config"`
 }
 
-// ImageConfig is image-spec's "config" property. Ports that the image names change nothing by themselves.
+// ImageConfig is image-spec's "config" property.
 type ImageConfig struct {
 	User       string            `json:",omitempty"`
 	Env        []string          `json:",omitempty"`
@@ -32,6 +32,8 @@ type ImageConfig struct {
 	StopSignal string            `json:",omitempty"`
 	// Volumes are the paths of VOLUME; the values are empty.
 	Volumes map[string]struct{} `json:",omitempty"`
+	// ExposedPorts are PORT/PROTOCOL of EXPOSE; the values are empty. They change nothing by themselves.
+	ExposedPorts map[string]struct{} `json:",omitempty"`
 	// Healthcheck is docker's HEALTHCHECK.
 	Healthcheck *Health `json:",omitempty"`
 }

@@ -119,7 +119,7 @@ func (s *Store) sweep(dir string, now stamp) {
 
 func (s *Store) recordFile(name, platform string) string {
 	h := fnv.New128a()
-	h.Write([]byte("3\x00" + name + "\x00" + platform)) // 3: with the image's volumes and health check
+	h.Write([]byte("4\x00" + name + "\x00" + platform)) // 4: with the image's volumes, health check and ports
 	return filepath.Join(s.DataDir, "images", fmt.Sprintf("%x", h.Sum(nil)))
 }
 

@@ -66,12 +66,14 @@ type CreateFlags struct {
 	Rootfs      bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
 	Storage     string   `name:"storage-driver" env:"RL_ROOTFS_DRIVER" group:"Files" placeholder:"DRIVER" help:"overlay or fuse-overlayfs; without it overlay, and fuse-overlayfs where the kernel refuses."`
 
-	Network   string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none, host or container:NAME; without it the first that is installed."`
-	Publish   []string `short:"p" sep:"none" group:"Network" placeholder:"[IP:]HOST:CONTAINER[/udp]" help:"Publish a port or a range of ports."`
-	DNS       []string `name:"dns" sep:"none" group:"Network" placeholder:"IP" help:"Name server instead of the host's."`
-	DNSSearch []string `name:"dns-search" sep:"none" group:"Network" placeholder:"DOMAIN" help:"Search domain; . for none."`
-	DNSOption []string `name:"dns-option" aliases:"dns-opt" sep:"none" group:"Network" placeholder:"OPTION" help:"Option of resolv.conf."`
-	AddHost   []string `sep:"none" group:"Network" placeholder:"NAME:IP" help:"Line of /etc/hosts; host-gateway stands for the host."`
+	Network    string   `group:"Network" name:"network" aliases:"net" placeholder:"MODE" help:"slirp4netns[:OPTIONS], pasta[:OPTIONS], none, host or container:NAME; without it the first that is installed."`
+	Publish    []string `short:"p" sep:"none" group:"Network" placeholder:"[IP:]HOST:CONTAINER[/udp]" help:"Publish a port or a range of ports."`
+	PublishAll bool     `short:"P" group:"Network" help:"Publish all ports that the image or --expose names, each at one of the host that the kernel chooses: rl port tells."`
+	Expose     []string `sep:"none" group:"Network" placeholder:"PORT[-PORT][/udp]" help:"A port for -P, beside those of the image."`
+	DNS        []string `name:"dns" sep:"none" group:"Network" placeholder:"IP" help:"Name server instead of the host's."`
+	DNSSearch  []string `name:"dns-search" sep:"none" group:"Network" placeholder:"DOMAIN" help:"Search domain; . for none."`
+	DNSOption  []string `name:"dns-option" aliases:"dns-opt" sep:"none" group:"Network" placeholder:"OPTION" help:"Option of resolv.conf."`
+	AddHost    []string `sep:"none" group:"Network" placeholder:"NAME:IP" help:"Line of /etc/hosts; host-gateway stands for the host."`
 
 	CapAdd      []string `sep:"none" group:"Rights" placeholder:"CAP" help:"Add a capability, or ALL."`
 	CapDrop     []string `sep:"none" group:"Rights" placeholder:"CAP" help:"Drop a capability, or ALL."`
@@ -206,7 +208,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
 	}
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
-		Network: c.Network, Ports: c.Publish, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
+		Network: c.Network, Ports: c.Publish, Expose: c.Expose, PublishAll: c.PublishAll, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {

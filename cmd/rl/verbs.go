@@ -260,10 +260,6 @@ func notYet(flag string) string {
 		return "--name, --add-host and -p are there"
 	case "--gpus":
 		return "--device /dev/… for each device file, and -v for the driver's libraries"
-	case "--expose":
-		return "leave it out: -p [HOST:]CONTAINER publishes a port, and inside all are open"
-	case "-P", "--publish-all":
-		return "-p CONTAINER for each port: the kernel chooses that of the host"
 	case "-a", "--attach":
 		return "without -d all are attached: > /dev/null, 2> /dev/null or no -i leave one out"
 	}

@@ -27,6 +27,9 @@ func attachWord(w stdio.Wants) string {
 			words = append(words, name)
 		}
 	}
+	if len(words) == 0 {
+		return "nothing"
+	}
 	return strings.Join(words, ",")
 }
 
@@ -42,6 +45,42 @@ func parseAttachWord(s string) (w stdio.Wants) {
 		}
 	}
 	return w
+}
+
+// checkAttach refuses what is no stream.
+func (r *Request) checkAttach() error {
+	if _, err := r.streams(); err != nil {
+		return hint.Errorf("stdin, stdout or stderr", "--attach %w", err)
+	}
+	return nil
+}
+
+// wants are the streams that the caller of a foreground sees. What is typed goes in with -i whatever is attached, as with podman.
+func (r *Request) wants() stdio.Wants {
+	w, _ := r.streams()
+	return w
+}
+
+func (r *Request) streams() (w stdio.Wants, err error) {
+	w.Stdin, w.Stdout, w.Stderr = r.Options.Interactive, len(r.Attach) == 0, len(r.Attach) == 0
+	for _, word := range strings.Split(strings.ToLower(strings.Join(r.Attach, ",")), ",") {
+		switch {
+		case word == "stdout":
+			w.Stdout = true
+		case word == "stderr":
+			w.Stderr = true
+		case word != "stdin" && len(r.Attach) > 0:
+			return w, fmt.Errorf("%q: not a stream", word)
+		}
+	}
+	return w, nil
+}
+
+// tellAlone tells of a container that nobody sees.
+func (r *run) tellAlone() {
+	if w := r.wants(); r.Alone != nil && !w.Stdout && !w.Stderr {
+		r.Alone(r.id)
+	}
 }
 
 // serveAll serves whoever connects.

@@ -144,7 +144,7 @@ func (r *run) openExec(req *ExecRequest) (err error) {
 	case req.into != nil:
 		r.front, err = stdio.Into(req.into)
 	default:
-		r.front, err = stdio.Open(req.Interactive, req.Options.TTY, nil)
+		r.front, err = stdio.Open(stdio.Wants{Stdin: req.Interactive, Stdout: true, Stderr: true}, req.Options.TTY, nil)
 	}
 	if err != nil {
 		return err

@@ -40,6 +40,9 @@ func RunDetached(req Request) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if len(req.Attach) > 0 {
+		return "", hint.Errorf("leave one of the two out", "-a %s: with -d nothing is attached", req.Attach[0])
+	}
 	req.Detached = true
 	r := &run{Request: req}
 	if err := r.create(); err != nil {
@@ -102,24 +105,28 @@ func Start(word string, req StartRequest) error {
 		return life.start(dir)
 	}
 	wants := stdio.Wants{Stdin: req.Interactive && c.Request.Options.Interactive, Stdout: true, Stderr: true}
-	return startAttached(dir, &s.Record, life.leader, c.Request.Options.TTY, wants, keys, req.SigProxy)
-}
-
-// startAttached starts a container and shows all that it writes, from the first byte on.
-func startAttached(dir *storage.Container, rec *storage.Record, leader string, tty bool, wants stdio.Wants, keys []byte, proxy bool) error {
-	ours, theirs, err := sys.SocketPair()
+	client, err := startAttached(dir, &s.Record, life.leader, c.Request.Options.TTY, wants, keys)
 	if err != nil {
 		return err
 	}
+	return follow(client, s.ID, req.SigProxy)
+}
+
+// startAttached starts a container with a client that gets all that is wanted of it, from the first byte on.
+func startAttached(dir *storage.Container, rec *storage.Record, leader string, tty bool, wants stdio.Wants, keys []byte) (*stdio.Client, error) {
+	ours, theirs, err := sys.SocketPair()
+	if err != nil {
+		return nil, err
+	}
 	if ours, err = stdio.Pollable(ours); err != nil {
-		return err
+		return nil, err
 	}
 	if err := handOver(dir, leader, theirs, attachWord(wants), false); err != nil {
-		return err
+		return nil, err
 	}
 	dir.Close()
 	tell(dir.Dir, eventOf(rec, "attach"))
-	return follow(stdio.NewClient(ours, wants, tty, keys), rec.ID, proxy)
+	return stdio.NewClient(ours, wants, tty, keys), nil
 }
 
 // runMonitored is `rl run` in the foreground with a restart policy, or with keys that leave: a monitor stays with the container, for
@@ -136,7 +143,12 @@ func runMonitored(req Request) error {
 	}
 	defer r.dir.Close()
 	tell(r.dir.Dir, eventOf(r.asRecorded(), "create"))
-	return startAttached(r.dir, r.asRecorded(), life.leader, req.Options.TTY, stdio.Wants{Stdin: req.Options.Interactive, Stdout: true, Stderr: true}, r.detach, req.SigProxy)
+	client, err := startAttached(r.dir, r.asRecorded(), life.leader, req.Options.TTY, r.wants(), r.detach)
+	if err != nil {
+		return err
+	}
+	r.tellAlone()
+	return follow(client, r.id, req.SigProxy)
 }
 
 // Stop ends a container by its stop signal, and after timeout seconds (nil: those of the container, negative: for ever) by

@@ -54,7 +54,10 @@ type Request struct {
 	SigProxy   bool
 	// Leave: the keys leave the container running, so that it needs a monitor from the start.
 	Leave bool `json:"-"`
-	Quiet bool
+	// Attach are the streams of --attach, none: all. Alone is told of a container of which nobody sees what it writes, when it runs.
+	Attach []string        `json:"-"`
+	Alone  func(id string) `json:"-"`
+	Quiet  bool
 	// StorageDriver is "" (native overlay, else fuse-overlayfs), "overlay" or "fuse-overlayfs".
 	StorageDriver string
 	// VolumesFrom are containers whose mounts it gets, too: NAME[:ro].
@@ -162,6 +165,7 @@ func Run(req Request) error {
 	}
 	if err == nil {
 		r.sayReady()
+		r.tellAlone()
 	}
 	if err == nil {
 		code, err = r.stay()
@@ -196,7 +200,7 @@ func (r *run) openFront() (err error) {
 			return err
 		}
 	}
-	if r.front, err = stdio.Open(r.Options.Interactive, r.Options.TTY, r.log); err != nil {
+	if r.front, err = stdio.Open(r.wants(), r.Options.TTY, r.log); err != nil {
 		return err
 	}
 	r.tellKeys("this container ends with rl; with rl run -it --detach-keys ctrl-p,ctrl-q it can be left")
@@ -219,6 +223,9 @@ func (r *run) check() (err error) {
 		return err
 	}
 	if r.detach, err = stdio.ParseDetachKeys(r.DetachKeys); err != nil {
+		return err
+	}
+	if err := r.checkAttach(); err != nil {
 		return err
 	}
 	if err := checkLifetime(r.Lifetime); err != nil {

@@ -29,7 +29,7 @@ func newConsole(socket string, attached bool) (*console, error) {
 		c.socket, err = sys.Dial(socket)
 		return c, hint.With(err, "--console-socket names a unix socket that somebody listens on")
 	}
-	c.streams, err = stdio.Open(true, true, nil)
+	c.streams, err = stdio.Open(stdio.Wants{Stdin: true, Stdout: true, Stderr: true}, true, nil)
 	return c, err
 }
 

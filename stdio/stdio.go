@@ -26,9 +26,9 @@ type Streams struct {
 	copies []func()
 	out    sync.WaitGroup // the copies that end when the container's side is closed
 
-	interactive bool
-	master      *os.File
-	saved       *term.State
+	wants  Wants
+	master *os.File
+	saved  *term.State
 	// Detach are the keys that would detach, Typed is called when they were.
 	Detach []byte
 	Typed  func()
@@ -60,9 +60,9 @@ func (l *logger) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Open makes those of a container: with tty nothing but the null device, until Attach. log may be nil.
-func Open(interactive, tty bool, log Log) (*Streams, error) {
-	s := &Streams{interactive: interactive, Log: log}
+// Open makes those of a container: with tty nothing but the null device, until Attach. log may be nil; it gets what nobody wants, too.
+func Open(wants Wants, tty bool, log Log) (*Streams, error) {
+	s := &Streams{wants: wants, Log: log}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -72,13 +72,17 @@ func Open(interactive, tty bool, log Log) (*Streams, error) {
 	if tty {
 		return s, nil
 	}
-	if interactive {
+	if wants.Stdin {
 		if err := s.input(); err != nil {
 			return nil, err
 		}
 	}
 	for fd, f := range map[int]*os.File{1: os.Stdout, 2: os.Stderr} {
-		if err := s.output(fd, f); err != nil {
+		wanted := fd == 1 && wants.Stdout || fd == 2 && wants.Stderr
+		if !wanted && log == nil {
+			continue
+		}
+		if err := s.output(fd, f, wanted); err != nil {
 			return nil, err
 		}
 	}
@@ -131,7 +135,7 @@ func (s *Streams) input() error {
 	return nil
 }
 
-func (s *Streams) output(fd int, f *os.File) error {
+func (s *Streams) output(fd int, f *os.File, wanted bool) error {
 	if s.Log == nil && safe(f) {
 		s.child[fd] = f
 		return nil
@@ -144,10 +148,18 @@ func (s *Streams) output(fd int, f *os.File) error {
 	s.out.Add(1)
 	s.copies = append(s.copies, func() {
 		defer s.out.Done()
-		io.Copy(s.logged(fd, f), r)
+		io.Copy(s.logged(fd, reader(f, wanted)), r)
 		r.Close() // the program's next write is told that nobody reads
 	})
 	return nil
+}
+
+// reader is who gets what the program writes.
+func reader(f *os.File, wanted bool) io.Writer {
+	if !wanted {
+		return io.Discard
+	}
+	return f
 }
 
 // Started closes what the Child now has.
@@ -165,9 +177,9 @@ func (s *Streams) Attach(master *os.File) error {
 	s.out.Add(1)
 	s.copies = append(s.copies, func() {
 		defer s.out.Done()
-		io.Copy(s.logged(1, os.Stdout), master) // ends with EIO when the last slave is closed
+		io.Copy(s.logged(1, reader(os.Stdout, s.wants.Stdout)), master) // ends with EIO when the last slave is closed
 	})
-	if !s.interactive {
+	if !s.wants.Stdin {
 		return nil
 	}
 	if term.IsTerminal(0) {

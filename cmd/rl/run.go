@@ -15,10 +15,11 @@ import (
 
 // RunCmd is `rl run`: docker's and podman's flags, with their meaning.
 type RunCmd struct {
-	Detach     bool    `short:"d" help:"Run it in the background and print its id."`
-	Rmi        bool    `name:"rmi" help:"Remove the container when it ends, and then the image, unless another container uses it."`
-	SigProxy   bool    `default:"true" negatable:"" help:"Pass signals to the program (default)."`
-	DetachKeys *string `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
+	Detach     bool     `short:"d" help:"Run it in the background and print its id."`
+	Attach     []string `short:"a" sep:"none" placeholder:"stdin|stdout|stderr" help:"Only this stream; of those that are left out nothing is shown, with stdin alone the container's id."`
+	Rmi        bool     `name:"rmi" help:"Remove the container when it ends, and then the image, unless another container uses it."`
+	SigProxy   bool     `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	DetachKeys *string  `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
 	CreateFlags
 }
 
@@ -156,6 +157,7 @@ func (c *RunCmd) Run() error {
 	}
 	req.DetachKeys, req.SigProxy = "ctrl-p,ctrl-q", c.SigProxy
 	req.RemoveImage, req.Remove = c.Rmi, c.Rm || c.Rmi
+	req.Attach, req.Alone = c.Attach, func(id string) { fmt.Println(id) }
 	if c.DetachKeys != nil {
 		req.DetachKeys, req.Leave = *c.DetachKeys, *c.DetachKeys != "" && c.Interactive && c.TTY
 	}

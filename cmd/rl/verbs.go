@@ -261,7 +261,7 @@ func notYet(flag string) string {
 	case "--gpus":
 		return "--device /dev/… for each device file, and -v for the driver's libraries"
 	case "-a", "--attach":
-		return "without -d all are attached: > /dev/null, 2> /dev/null or no -i leave one out"
+		return "rl start -a, or rl run -a"
 	}
 	return notYetAnother(flag)
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"go.podman.io/image/v5/docker/reference"
 	cstorage "go.podman.io/storage"
 	"go.podman.io/storage/pkg/archive"
+
+	"github.com/rl-containers/rl/hint"
 )
 
 const goarch = runtime.GOARCH
@@ -40,12 +43,16 @@ type Summary struct {
 	Created    time.Time
 	Size       int64             // bytes of all layers, unpacked
 	Labels     map[string]string `json:",omitempty"` // only when a filter asks for them
+	ReadOnly   bool              `json:"-"`          // of an additional store
 }
 
-// List returns all images that match every filter, the newest first. Filters are reference=PATTERN, label=KEY[=VALUE],
-// label!=KEY[=VALUE], dangling=true|false and until=TIME.
-func (s *Store) List(ctx context.Context, filters []string) ([]Summary, error) {
-	match, err := parseFilters(filters)
+// List returns all images that match the filters, sorted by a key: "created" or nothing is the newest first.
+func (s *Store) List(ctx context.Context, filters []string, key string) ([]Summary, error) {
+	order, err := orderBy(key)
+	if err != nil {
+		return nil, err
+	}
+	match, err := s.parseFilters(filters)
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +69,30 @@ func (s *Store) List(ctx context.Context, filters []string) ([]Summary, error) {
 			one.Size = size
 		}
 		for _, line := range one.lines() {
-			if match(line) {
+			if match(&line) {
 				all = append(all, line)
 			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Summary) int { return b.Created.Compare(a.Created) })
+	slices.SortStableFunc(all, order)
 	return all, nil
+}
+
+func orderBy(key string) (func(a, b Summary) int, error) {
+	switch key {
+	case "", "created":
+		return func(a, b Summary) int { return b.Created.Compare(a.Created) }, nil
+	case "id":
+		return func(a, b Summary) int { return strings.Compare(a.ID, b.ID) }, nil
+	case "repository":
+		return func(a, b Summary) int { return strings.Compare(a.Repository, b.Repository) }, nil
+	case "size":
+		return func(a, b Summary) int { return cmp.Compare(a.Size, b.Size) }, nil
+	case "tag":
+		return func(a, b Summary) int { return strings.Compare(a.Tag, b.Tag) }, nil
+	}
+	return nil, hint.Errorf("created, id, repository, size or tag", "--sort %s: images are not sorted by that", key)
 }
 
 func askLabels(filters []string) bool {
@@ -76,7 +100,7 @@ func askLabels(filters []string) bool {
 }
 
 func (s *Store) summary(ctx context.Context, img *cstorage.Image, labels bool) Summary {
-	one := Summary{ID: img.ID, Digest: img.Digest.String(), Names: img.Names, Created: img.Created}
+	one := Summary{ID: img.ID, Digest: img.Digest.String(), Names: img.Names, Created: img.Created, ReadOnly: img.ReadOnly}
 	if labels {
 		one.Labels = s.labels(ctx, img)
 	}
@@ -113,11 +137,10 @@ func (s Summary) lines() []Summary {
 	return all
 }
 
+// matchesReference: the pattern is of the whole name, or of its end behind any slash, with or without the tag.
 func (s *Summary) matchesReference(pattern string) bool {
-	full := s.Repository + ":" + s.Tag
-	for _, candidate := range []string{full, s.Repository, strings.TrimPrefix(full, "docker.io/library/"), strings.TrimPrefix(s.Repository, "docker.io/library/"),
-		s.Repository[strings.LastIndexByte(s.Repository, '/')+1:], full[strings.LastIndexByte(s.Repository, '/')+1:]} {
-		if glob(pattern, candidate) {
+	for name, more := s.Repository, true; more; _, name, more = strings.Cut(name, "/") {
+		if glob(pattern, name) || glob(pattern, name+":"+s.Tag) {
 			return true
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // Prune removes images that no container of rl's, podman's or buildah's uses.
 func (s *Store) Prune(ctx context.Context, p storage.PruneImages) (*storage.Pruned, error) {
-	match, err := parseFilters(p.Filters)
+	match, err := s.parseFilters(p.Filters)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (s *Store) Prune(ctx context.Context, p storage.PruneImages) (*storage.Prun
 	}
 }
 
-func (s *Store) pruneOnce(ctx context.Context, p *storage.PruneImages, match func(Summary) bool, done *storage.Pruned) error {
+func (s *Store) pruneOnce(ctx context.Context, p *storage.PruneImages, match test, done *storage.Pruned) error {
 	images, err := s.store.Images()
 	if err != nil {
 		return err
@@ -55,9 +55,9 @@ func (s *Store) pruneOnce(ctx context.Context, p *storage.PruneImages, match fun
 }
 
 // matchesAny: an image has a line a name.
-func matchesAny(one Summary, match func(Summary) bool) bool {
+func matchesAny(one Summary, match test) bool {
 	for _, line := range one.lines() {
-		if match(line) {
+		if match(&line) {
 			return true
 		}
 	}

@@ -93,7 +93,7 @@ func images(ctx context.Context, s *image.Store, a *verbs.Images) error {
 	if a.Reference != "" {
 		filters = append(filters, "reference="+a.Reference)
 	}
-	list, err := s.List(ctx, filters)
+	list, err := s.List(ctx, filters, a.Sort)
 	if err != nil {
 		return err
 	}

@@ -37,14 +37,14 @@ func flagValues(verb string, f *kong.Flag, current string) offer {
 		}
 		return o
 	}
-	if list := known(f.Name); list != nil {
+	if list := known(f.Name); list != nil && !strings.Contains(f.PlaceHolder, "|") { // which says it better
 		return offer{choices: plainChoices(list)}
 	}
-	return byPlaceholder(f, current)
+	return byPlaceholder(verb, f, current)
 }
 
 // byPlaceholder reads from the help what a value looks like: small words between bars stand for themselves, keys end in =.
-func byPlaceholder(f *kong.Flag, current string) offer {
+func byPlaceholder(verb string, f *kong.Flag, current string) offer {
 	switch shown := f.FormatPlaceHolder(); {
 	case shown == "FILE":
 		return offer{files: "files"}
@@ -52,7 +52,7 @@ func byPlaceholder(f *kong.Flag, current string) offer {
 		return offer{files: "files"}
 	case strings.HasPrefix(shown, "KEY=VALUE"):
 		if key, _, has := strings.Cut(current, "="); has {
-			return offer{choices: filterValues(key)}
+			return offer{choices: filterValues(verb, key)}
 		}
 		return offer{choices: plainChoices(keys(f.Help))}
 	default:
@@ -67,10 +67,14 @@ func byPlaceholder(f *kong.Flag, current string) offer {
 }
 
 // filterValues are those of a filter, with its key.
-func filterValues(key string) []choice {
+func filterValues(verb, key string) []choice {
 	var all []choice
 	switch key {
-	case "container", "name", "before", "since":
+	case "before", "since":
+		if all = containers(""); strings.HasPrefix(verb, "image") {
+			all = images("")[1:] // tiny is in no store
+		}
+	case "container", "name":
 		all = containers("")
 	case "ancestor", "image", "reference":
 		all = images("")
@@ -94,7 +98,7 @@ func filterWords(key string) string {
 		return "starting healthy unhealthy none"
 	case "restart-policy":
 		return "no on-failure always unless-stopped"
-	case "should-start-on-boot", "dangling", "anonymous":
+	case "should-start-on-boot", "dangling", "anonymous", "intermediate", "containers", "readonly":
 		return "true false"
 	case "type":
 		return "container image volume"

@@ -17,8 +17,9 @@ type Images struct {
 	Quiet     bool     `short:"q" help:"Ids only."`
 	NoTrunc   bool     `help:"Whole ids."`
 	Digests   bool     `help:"Also the digests of the manifests."`
-	NoHeading bool     `name:"noheading" help:"No line of titles."`
-	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"reference=PATTERN, label=KEY[=VALUE], label!=, dangling=true|false, until=TIME."`
+	NoHeading bool     `short:"n" name:"noheading" help:"No line of titles."`
+	Filter    []string `short:"f" sep:"none" placeholder:"KEY=VALUE" help:"reference=PATTERN, id=, digest=, before=IMAGE, since=IMAGE, until=TIME, label=KEY[=VALUE], label!=, dangling=true|false, intermediate=, containers=, readonly=."`
+	Sort      string   `placeholder:"created|id|repository|size|tag" help:"What they are sorted by; without it the newest first."`
 	Format    string   `placeholder:"json|TEMPLATE" help:"json, or a Go template over .ID .Repository .Tag .Digest .Created .Size."`
 	Reference string   `arg:"" optional:"" name:"reference" help:"Only images of this name; * stands for any characters."`
 }

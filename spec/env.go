@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/rl-containers/rl/hint"
@@ -28,6 +29,19 @@ func (e *environment) set(entry string) {
 	e.entries = append(e.entries, entry)
 }
 
+// unset takes variables away; what is set later comes back.
+func (e *environment) unset(names []string, all bool) {
+	e.entries = slices.DeleteFunc(e.entries, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return all || slices.Contains(names, name)
+	})
+	clear(e.at)
+	for i, entry := range e.entries {
+		name, _, _ := strings.Cut(entry, "=")
+		e.at[name] = i
+	}
+}
+
 // env joins rl's own, the image's, the files' and the flags' variables, the later the stronger. HOME is set inside, where
 // the user's passwd entry is known.
 func (m *maker) env() error {
@@ -42,6 +56,9 @@ func (m *maker) env() error {
 		if i := strings.IndexByte(entry, '='); i > 0 {
 			e.set(entry)
 		}
+	}
+	if len(m.o.UnsetEnv) > 0 || m.o.UnsetEnvAll {
+		e.unset(m.o.UnsetEnv, m.o.UnsetEnvAll)
 	}
 	if m.o.EnvHost { // over the image's, as podman does, whatever its manual says
 		for _, own := range os.Environ() {

@@ -235,8 +235,6 @@ func notYetAnother(flag string) string {
 		return "-v FILE:/etc/hosts shows your own"
 	case "--pidfile":
 		return "rl inspect -f '{{.State.Pid}}' NAME"
-	case "--unsetenv", "--unsetenv-all":
-		return "env -u NAME PROGRAM as the command"
 	case "--arch", "--os", "--variant":
 		return "--platform OS/ARCH[/VARIANT]"
 	case "--domainname":

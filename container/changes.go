@@ -89,6 +89,9 @@ func (f *files) layers() (base string, layers []string, err error) {
 func (f *files) places() ([]string, error) {
 	all := []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv", "/etc/apt/apt.conf.d/99-rl-single-id", "/etc/passwd", "/etc/group"}
 	if f.config != nil {
+		if f.config.Request.NoHosts {
+			all = all[1:]
+		}
 		if f.config.Request.TimeZone != "" {
 			all = append(all, localtime)
 		}

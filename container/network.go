@@ -27,7 +27,7 @@ func (r *run) addNetworkFiles() error {
 	for _, target := range []string{"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run/.containerenv"} {
 		content, ok := files[target]
 		taken := slices.ContainsFunc(r.plan.Mounts, func(m enter.Mount) bool { return m.Target == target })
-		if !ok || taken {
+		if !ok || taken || target == "/etc/hosts" && r.NoHosts {
 			continue
 		}
 		m := r.addFile(target, content)
@@ -60,7 +60,7 @@ func (r *run) networkFiles() (map[string][]byte, error) {
 		hostname, _ = os.Hostname()
 	}
 	base, _ := os.ReadFile("/etc/hosts")
-	hosts, err := slirp.Hosts(net, base, hostname, r.Name, r.AddHosts)
+	hosts, err := slirp.Hosts(net, base, r.fullName(hostname), hostname, r.Name, r.AddHosts)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,14 @@ func (r *run) hostname() string {
 		return name
 	}
 	return r.id[:12]
+}
+
+// fullName is the host name with its domain.
+func (r *run) fullName(hostname string) string {
+	if domain := r.spec.Spec.Domainname; domain != "" && hostname != "" {
+		return hostname + "." + domain
+	}
+	return hostname
 }
 
 // hostnameEnv sets HOSTNAME, as docker does.

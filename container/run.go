@@ -48,6 +48,8 @@ type Request struct {
 	// DNSSearch and DNSOptions replace those of the host's resolv.conf.
 	DNSSearch, DNSOptions []string
 	AddHosts              []string
+	// NoHosts leaves the image's /etc/hosts as it is.
+	NoHosts bool `json:",omitempty"`
 	// TimeZone is that of --tz: one of this machine by its name, or "local".
 	TimeZone   string `json:",omitempty"`
 	DetachKeys string
@@ -230,6 +232,9 @@ func (r *run) check() (err error) {
 	}
 	if err := checkLifetime(r.Lifetime); err != nil {
 		return err
+	}
+	if r.NoHosts && len(r.AddHosts) > 0 {
+		return hint.Errorf("leave one of the two out", "--add-host %s: with --no-hosts there is no file for it", r.AddHosts[0])
 	}
 	if err := r.checkExpose(); err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 
 // Hosts writes a container's /etc/hosts (hosts(5)): the loopback, the container's own names, the host's, and those of
 // --add-host, which come first: the first line that has a name wins. On the host's own network the names are those of its
-// file, base.
-func Hosts(net Net, base []byte, hostname, name string, addHosts []string) ([]byte, error) {
+// file, base. fullName is the host name with its domain, or without.
+func Hosts(net Net, base []byte, fullName, hostname, name string, addHosts []string) ([]byte, error) {
 	var b strings.Builder
 	for _, h := range addHosts {
 		line, err := addHost(net, h)
@@ -22,7 +22,7 @@ func Hosts(net Net, base []byte, hostname, name string, addHosts []string) ([]by
 		b.WriteString(line)
 	}
 	var names []string
-	for _, n := range []string{hostname, name} {
+	for _, n := range []string{fullName, hostname, name} {
 		if n != "" && !slices.Contains(names, n) {
 			names = append(names, n)
 		}

@@ -53,26 +53,26 @@ func TestResolvConf(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	n := Net{Kind: Slirp4netns, IP: netip.MustParseAddr("10.0.2.100"), HostAlias: netip.MustParseAddr("192.0.2.2")}
-	got, err := Hosts(n, nil, "web", "shop", []string{"db:192.0.2.7", "a;b:fd00::1", "c:[::2]", "gw:host-gateway", "d=192.0.2.8", "e=fd00::5"})
+	got, err := Hosts(n, nil, "web.example", "web", "shop", []string{"db:192.0.2.7", "a;b:fd00::1", "c:[::2]", "gw:host-gateway", "d=192.0.2.8", "e=fd00::5"})
 	want := "192.0.2.7\tdb\nfd00::1\ta b\n::2\tc\n192.0.2.2\tgw\n192.0.2.8\td\nfd00::5\te\n" +
 		"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n" +
-		"10.0.2.100\tweb shop\n192.0.2.2\thost.containers.internal host.docker.internal\n"
+		"10.0.2.100\tweb.example web shop\n192.0.2.2\thost.containers.internal host.docker.internal\n"
 	if err != nil || string(got) != want {
 		t.Errorf("%v\n%s\nwant:\n%s", err, got, want)
 	}
-	if got, err = Hosts(Net{}, nil, "web", "", nil); err != nil || !strings.Contains(string(got), "127.0.1.1\tweb\n") || strings.Contains(string(got), "containers.internal") {
+	if got, err = Hosts(Net{}, nil, "web", "web", "", nil); err != nil || !strings.Contains(string(got), "127.0.1.1\tweb\n") || strings.Contains(string(got), "containers.internal") {
 		t.Errorf("without a network: %v\n%s", err, got)
 	}
-	got, err = Hosts(Net{Kind: Host}, []byte("127.0.0.1 localhost\n127.0.1.1 laptop # me"), "laptop", "web", nil)
+	got, err = Hosts(Net{Kind: Host}, []byte("127.0.0.1 localhost\n127.0.1.1 laptop # me"), "laptop", "laptop", "web", nil)
 	if want := "127.0.0.1 localhost\n127.0.1.1 laptop # me\n127.0.1.1\tweb\n"; err != nil || string(got) != want {
 		t.Errorf("the host's: %v\n%s", err, got)
 	}
 	for _, bad := range []string{"x", "x:", ":1.2.3.4", "x:1.2.3", "x y:1.2.3.4", "x;:1.2.3.4", "x\n1.1.1.1 y:1.2.3.4", "x:1.2.3.4\ny"} {
-		if _, err := Hosts(n, nil, "web", "", []string{bad}); err == nil {
+		if _, err := Hosts(n, nil, "web", "web", "", []string{bad}); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
-	if _, err := Hosts(Net{}, nil, "web", "", []string{"gw:host-gateway"}); err == nil {
+	if _, err := Hosts(Net{}, nil, "web", "web", "", []string{"gw:host-gateway"}); err == nil {
 		t.Error("host-gateway without a network")
 	}
 }

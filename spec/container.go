@@ -19,6 +19,7 @@ type Options struct {
 	User       string   // -u name|uid[:group|gid]
 	GroupAdd   []string // --group-add; "keep-groups" alone keeps the caller's supplementary groups
 	Hostname   string   // --hostname
+	Domainname string   `json:",omitempty"` // --domainname
 	Umask      string   `json:",omitempty"` // --umask, octal; "": DefaultUmask
 
 	Interactive bool // -i

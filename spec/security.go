@@ -152,20 +152,22 @@ func (m *maker) namespaces() error {
 }
 
 // hostname goes into /etc/hosts, too: no character that would start another line or word there.
-func (m *maker) hostname() error {
-	h := m.o.Hostname
-	if h == "" {
-		return nil
+func (m *maker) hostname() (err error) {
+	if m.s.Hostname, err = m.utsName("--hostname", m.o.Hostname); err == nil {
+		m.s.Domainname, err = m.utsName("--domainname", m.o.Domainname)
 	}
-	if m.o.UTS != "" && m.o.UTS != "private" {
-		return hint.Errorf("leave one of the two out", "--hostname %s: with --uts %s the name is another's", h, m.o.UTS)
+	return err
+}
+
+func (m *maker) utsName(flag, h string) (string, error) {
+	if h != "" && m.o.UTS != "" && m.o.UTS != "private" {
+		return "", hint.Errorf("leave one of the two out", "%s %s: with --uts %s the name is another's", flag, h, m.o.UTS)
 	}
 	bad := func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
 	}
 	if len(h) > 64 || strings.ContainsFunc(h, bad) {
-		return hint.Errorf("letters, digits, - and ., at most 64 (sethostname(2))", "--hostname %q: not a host name", h)
+		return "", hint.Errorf("letters, digits, - and ., at most 64 (sethostname(2))", "%s %q: not a host name", flag, h)
 	}
-	m.s.Hostname = h
-	return nil
+	return h, nil
 }

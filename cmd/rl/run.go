@@ -41,6 +41,7 @@ type CreateFlags struct {
 	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the program runs as, by name or number."`
 	Entrypoint  *string  `placeholder:"WORD" help:"Program instead of the image's entrypoint; a JSON array gives it arguments."`
 	Hostname    string   `placeholder:"NAME" short:"h" help:"Host name inside; the short container id without it."`
+	Domainname  string   `placeholder:"NAME" help:"Domain of its host name."`
 	GroupAdd    []string `sep:"none" placeholder:"GROUP" help:"Further group of the program; keep-groups keeps the caller's."`
 	Umask       string   `placeholder:"MODE" help:"Bits that its new files don't get: 0027 (0022)."`
 	TZ          string   `name:"tz" placeholder:"ZONE|local" help:"Time zone: one of this machine, as Europe/Berlin, is its /etc/localtime; local: this machine's."`
@@ -77,6 +78,7 @@ type CreateFlags struct {
 	DNSSearch  []string `name:"dns-search" sep:"none" group:"Network" placeholder:"DOMAIN" help:"Search domain; . for none."`
 	DNSOption  []string `name:"dns-option" aliases:"dns-opt" sep:"none" group:"Network" placeholder:"OPTION" help:"Option of resolv.conf."`
 	AddHost    []string `sep:"none" group:"Network" placeholder:"NAME:IP" help:"Line of /etc/hosts; host-gateway stands for the host."`
+	NoHosts    bool     `group:"Network" help:"Leave /etc/hosts as the image has it."`
 
 	CapAdd      []string `sep:"none" group:"Rights" placeholder:"CAP" help:"Add a capability, or ALL."`
 	CapDrop     []string `sep:"none" group:"Rights" placeholder:"CAP" help:"Drop a capability, or ALL."`
@@ -212,7 +214,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
 	}
 	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile,
-		Network: c.Network, Ports: c.Publish, Expose: c.Expose, PublishAll: c.PublishAll, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost,
+		Network: c.Network, Ports: c.Publish, Expose: c.Expose, PublishAll: c.PublishAll, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost, NoHosts: c.NoHosts,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
@@ -242,7 +244,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
 	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, UnsetEnv: c.UnsetEnv, UnsetEnvAll: c.UnsetEnvAll, Workdir: c.Workdir, User: c.User,
-		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
+		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Domainname: c.Domainname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
 		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, LabelFiles: c.LabelFile, Annotations: c.Annotation, StopSignal: c.StopSignal,

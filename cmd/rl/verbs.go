@@ -231,14 +231,10 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 // notYetAnother has those of which a line of the shell does the work.
 func notYetAnother(flag string) string {
 	switch flag {
-	case "--no-hosts":
-		return "-v FILE:/etc/hosts shows your own"
 	case "--pidfile":
 		return "rl inspect -f '{{.State.Pid}}' NAME"
 	case "--arch", "--os", "--variant":
 		return "--platform OS/ARCH[/VARIANT]"
-	case "--domainname":
-		return "--hostname NAME.DOMAIN"
 	case "--runtime":
 		return "leave it out: rl is its own; podman --runtime rl-oci is the other way round"
 	}

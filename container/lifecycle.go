@@ -87,8 +87,13 @@ func Start(word string, req StartRequest) error {
 		return nil // as docker and podman: what is wanted is so
 	}
 	dir, err := s.Open()
-	if errors.Is(err, storage.ErrBusy) && s.Status == storage.Restarting {
-		return nil
+	if errors.Is(err, storage.ErrBusy) {
+		switch now, _ := storage.LookAt(s.Dir); {
+		case now.Running:
+			return Start(s.ID, req) // somebody else started it meanwhile
+		case now.Status == storage.Restarting:
+			return nil
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("start: %w", err)

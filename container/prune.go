@@ -65,6 +65,7 @@ func PruneContainers(filters []string) (storage.Pruned, error) {
 		happened(&states[i], "remove")
 		p.Deleted, p.Reclaimed = append(p.Deleted, states[i].ID), p.Reclaimed+sizes[i]
 	}
+	store.SweepNames()
 	return p, removeLeft(left)
 }
 

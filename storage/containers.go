@@ -200,7 +200,7 @@ func (s *Store) takeOver(c *Container, id, name string) error {
 			return err
 		}
 		link := filepath.Join(s.DataDir, names, name)
-		if owner, err := os.Readlink(link); err == nil && s.exists(owner) {
+		if owner, err := os.Readlink(link); err == nil && s.owns(owner, name) {
 			return hint.With(fmt.Errorf("the name %q %w %.12s", name, ErrNameInUse, owner), "rl rm -f "+name+", or choose another name")
 		}
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {

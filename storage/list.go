@@ -60,7 +60,8 @@ func (s *Store) Named(name string) (State, bool) {
 	if err != nil || id != filepath.Base(id) {
 		return State{}, false
 	}
-	return s.Look(id)
+	one, ok := s.Look(id)
+	return one, ok && one.Name == name // else a rename was killed, or is under way
 }
 
 // look reads one container. Its lock says whether an rl watches it; trying it shared disturbs nobody but who wants it at this
@@ -94,9 +95,10 @@ func (s *State) Open() (*Container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open container %.12s: %w", s.ID, err)
 	}
-	// A reader of the list holds the lock for some microseconds, the rl whose container ended a moment ago still removes things.
-	for range 50 {
-		if err = flock(lock, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+	// A reader of the list holds the lock for some microseconds, and the rl whose container has ended until it has cleared up, however
+	// long that takes on a busy machine. One that watches a container that runs holds on.
+	for n := range 2500 {
+		if err = flock(lock, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) || n >= 50 && s.watched() {
 			break
 		}
 		time.Sleep(2 * time.Millisecond)
@@ -112,21 +114,10 @@ func (s *State) Open() (*Container, error) {
 	return &Container{Dir: s.Dir, lock: lock}, nil
 }
 
-// Rename gives the container another name.
-func (s *Store) Rename(state *State, name string) error {
-	c, old := &Container{}, ""
-	err := s.Change(state, func(r *Record) error {
-		old = s.nameOf(r)
-		r.Name = name
-		return s.takeOver(c, r.ID, name)
-	})
-	if err != nil { // it was removed meanwhile, or the disk is full
-		old = c.name
-	}
-	if old != "" {
-		os.Remove(old)
-	}
-	return err
+// watched: by what is on record it runs, or will again.
+func (s *State) watched() bool {
+	l, err := ReadLife(s.Dir)
+	return err == nil && (l.Restarting || l.Pid != 0 && l.Finished.IsZero())
 }
 
 // Write replaces one of the container's files, as JSON. Who changes what somebody else may change, too, does so within a Change.
@@ -139,17 +130,22 @@ func (s *Store) Change(state *State, change func(*Record) error) error {
 		return err
 	}
 	defer guard.Close()
-	r, err := ReadRecord(state.Dir)
+	return state.change(change)
+}
+
+// change is Change under the guard.
+func (s *State) change(change func(*Record) error) error {
+	r, err := ReadRecord(s.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("container %.12s: it was removed at this moment", state.ID)
+		return fmt.Errorf("container %.12s: it was removed at this moment", s.ID)
 	}
 	if err != nil {
-		return fmt.Errorf("change container %.12s: %w", state.ID, err)
+		return fmt.Errorf("change container %.12s: %w", s.ID, err)
 	}
 	if err := change(r); err != nil {
 		return err
 	}
-	return (&Container{Dir: state.Dir}).Write(recordFile, r)
+	return s.Write(recordFile, r)
 }
 
 // stopped is a file in a container's directory: its end was asked for, no restart policy undoes it.

@@ -50,6 +50,9 @@ func (g *Group) set(all []setting) error {
 			return missing(s, why)
 		case errors.Is(err, unix.ERANGE) && s.controller() == "cpuset":
 			return hint.With(fmt.Errorf("limit %s: %w", s.file, err), "cat /sys/fs/cgroup/cpuset.cpus.effective /sys/fs/cgroup/cpuset.mems.effective shows what this machine has")
+		case errors.Is(err, unix.EOPNOTSUPP) && s.or != nil:
+			device, _, _ := strings.Cut(s.value, " ")
+			return hint.With(fmt.Errorf("limit io.weight: %w", err), "echo bfq | sudo tee /sys/dev/block/"+device+"/queue/scheduler gives the device a scheduler that heeds weights")
 		default:
 			return fmt.Errorf("limit %s: %w", s.file, err)
 		}

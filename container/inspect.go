@@ -33,6 +33,7 @@ type Inspected struct {
 	Rootfs          string // of --rootfs
 	RestartCount    int
 	LogPath         string // "" where no file is written
+	PidFile         string `json:",omitempty"` // of --pidfile
 	SizeRw          *int64 `json:",omitempty"` // with --size
 	SizeRootFs      *int64 `json:",omitempty"`
 	Driver          string
@@ -214,7 +215,7 @@ func Inspect(word string) (*Inspected, error) {
 	args := c.Spec.Spec.Process.Args
 	i := &Inspected{
 		Id: s.ID, Name: s.Name, Created: s.Created, Image: s.ImageID, ImageName: s.Image, ImageDigest: c.Image.Digest, Rootfs: c.Request.Rootfs,
-		RestartCount: s.Restarts, LogPath: logPath(s, &c.Request.Log), Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
+		RestartCount: s.Restarts, LogPath: logPath(s, &c.Request.Log), PidFile: c.Request.PidFile, Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
 		Config: inspectConfig(s, c), HostConfig: inspectHost(s, c), NetworkSettings: inspectNetwork(s, c.Spec.Exposed),
 	}
 	if i.Rootfs == "" {

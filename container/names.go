@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,20 @@ func checkName(name string) error {
 	}
 	if len(name) > 255 {
 		return fmt.Errorf("--name: %d characters, at most 255 are allowed", len(name))
+	}
+	return nil
+}
+
+// checkPidFile makes its path absolute: who writes it may be elsewhere.
+func (r *Request) checkPidFile() (err error) {
+	if r.PidFile == "" {
+		return nil
+	}
+	if r.PidFile, err = filepath.Abs(r.PidFile); err == nil {
+		_, err = os.Stat(filepath.Dir(r.PidFile))
+	}
+	if err != nil {
+		return fmt.Errorf("--pidfile: %w", err)
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type Request struct {
 	Pull     string // always, missing, newer or never
 	Platform string // os/arch[/variant]; "" is this machine's
 	CIDFile  string
+	PidFile  string `json:",omitempty"` // gets the number of each first process
 	Network  string
 	Ports    []string
 	// Expose are ports of --expose; PublishAll publishes them and the image's (-P).
@@ -235,6 +236,9 @@ func (r *run) check() (err error) {
 	}
 	if r.NoHosts && len(r.AddHosts) > 0 {
 		return hint.Errorf("leave one of the two out", "--add-host %s: with --no-hosts there is no file for it", r.AddHosts[0])
+	}
+	if err := r.checkPidFile(); err != nil {
+		return err
 	}
 	if err := r.checkExpose(); err != nil {
 		return err

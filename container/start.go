@@ -173,7 +173,10 @@ func (r *run) born() error {
 	for _, p := range r.net.Ports() {
 		r.life.Ports = append(r.life.Ports, p.Shown())
 	}
-	return r.dir.WriteLife(&r.life)
+	if err := r.dir.WriteLife(&r.life); err != nil {
+		return err
+	}
+	return sys.WritePidFile(r.PidFile, r.proc.Pid)
 }
 
 // fallBack takes the next rung of the root file system when the kernel or the file system of the store refused the first.

@@ -317,7 +317,7 @@ func (c *creation) write() error {
 	if err != nil {
 		return err
 	}
-	if err := writePidFile(c.PidFile, c.rec.Pid); err != nil {
+	if err := sys.WritePidFile(c.PidFile, c.rec.Pid); err != nil {
 		return err
 	}
 	return c.dir.write(recordFile, text)
@@ -329,18 +329,6 @@ func (c *creation) release() error {
 		return nil
 	}
 	return c.proc.Go()
-}
-
-// writePidFile writes the number, whole or not at all, without a newline: engines read all of it.
-func writePidFile(path string, pid int) error {
-	if path == "" {
-		return nil
-	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.Itoa(os.Getpid()))
-	if err := os.WriteFile(tmp, []byte(strconv.Itoa(pid)), 0o644); err != nil {
-		return fmt.Errorf("write pid file: %w", err)
-	}
-	return os.Rename(tmp, path)
 }
 
 // destroy takes back a container that could not be made, as delete would.

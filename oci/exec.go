@@ -49,7 +49,7 @@ func (r *Runtime) Exec(o ExecOptions) (code int, err error) {
 		c.destroy()
 		return 0, err
 	}
-	if err := writePidFile(o.PidFile, c.proc.Pid); err != nil || o.Detach {
+	if err := sys.WritePidFile(o.PidFile, c.proc.Pid); err != nil || o.Detach {
 		return 0, err
 	}
 	return c.wait(signals)

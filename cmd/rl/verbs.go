@@ -231,8 +231,6 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 // notYetAnother has those of which a line of the shell does the work.
 func notYetAnother(flag string) string {
 	switch flag {
-	case "--pidfile":
-		return "rl inspect -f '{{.State.Pid}}' NAME"
 	case "--arch", "--os", "--variant":
 		return "--platform OS/ARCH[/VARIANT]"
 	case "--runtime":

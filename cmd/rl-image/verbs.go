@@ -21,7 +21,7 @@ import (
 
 func pull(ctx context.Context, s *image.Store, a *verbs.Pull) error {
 	for _, name := range a.Images {
-		id, err := s.Pull(ctx, image.PullOptions{Name: name, Platform: a.Platform, Authfile: a.Authfile, TLSVerify: a.TLSVerify})
+		id, err := s.Pull(ctx, image.PullOptions{Name: name, Platform: a.Platform.Platform, Authfile: a.Authfile, TLSVerify: a.TLSVerify})
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,13 @@ type PullCmd struct {
 }
 
 // Run has rl-image do it.
-func (c *PullCmd) Run() error { return container.ImageTool("pull", &c.Pull) }
+func (c *PullCmd) Run() (err error) {
+	p := &c.Pull.Platform
+	if p.Platform, err = container.Platform(p.Platform, p.OS, p.Arch, p.Variant); err != nil {
+		return err
+	}
+	return container.ImageTool("pull", &c.Pull)
+}
 
 // ImagesCmd is `rl images`.
 type ImagesCmd struct {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rl-containers/rl/cmd/verbs"
 	"github.com/rl-containers/rl/container"
 	"github.com/rl-containers/rl/hint"
 	"github.com/rl-containers/rl/logs"
@@ -113,9 +114,9 @@ type CreateFlags struct {
 	Cgroups      string   `group:"Limits" placeholder:"MODE" help:"enabled: have a cgroup even without limits; disabled: none; split: below the caller's own; no-conmon: as enabled."`
 	Limits       string   `group:"Limits" placeholder:"strict|best-effort" help:"When a limit can't be enforced: fail (strict, as without it), or warn and go on."`
 
-	Pull     string `group:"Image" placeholder:"WHEN" default:"missing" help:"always, newer, missing or never (${default})."`
-	Platform string `group:"Image" placeholder:"OS/ARCH[/VARIANT]" help:"Image of another platform."`
-	Quiet    bool   `short:"q" group:"Image" help:"No progress of a pull, no notes."`
+	Pull           string `group:"Image" placeholder:"WHEN" default:"missing" help:"always, newer, missing or never (${default})."`
+	verbs.Platform `embed:""`
+	Quiet          bool `short:"q" group:"Image" help:"No progress of a pull, no notes."`
 
 	Command []string `arg:"" optional:"" passthrough:"" name:"image [command…]" help:"Image, and the program with its arguments."`
 }
@@ -214,10 +215,13 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	if len(words) == 0 {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
 	}
-	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Platform: c.Platform, CIDFile: c.CIDFile, PidFile: c.Pidfile,
+	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, CIDFile: c.CIDFile, PidFile: c.Pidfile,
 		Network: c.Network, Ports: c.Publish, Expose: c.Expose, PublishAll: c.PublishAll, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost, NoHosts: c.NoHosts,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}
+	if req.Platform, err = container.Platform(c.Platform.Platform, c.OS, c.Arch, c.Variant); err != nil {
+		return req, err
+	}
 	if req.Log, err = logs.Parse(c.LogDriver, c.LogOpt); err != nil {
 		return req, err
 	}

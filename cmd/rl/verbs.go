@@ -231,8 +231,6 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 // notYetAnother has those of which a line of the shell does the work.
 func notYetAnother(flag string) string {
 	switch flag {
-	case "--arch", "--os", "--variant":
-		return "--platform OS/ARCH[/VARIANT]"
 	case "--runtime":
 		return "leave it out: rl is its own; podman --runtime rl-oci is the other way round"
 	}

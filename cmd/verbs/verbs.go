@@ -2,10 +2,18 @@
 // It holds no code, so that both may link it.
 package verbs
 
+// Platform is whose image is meant.
+type Platform struct {
+	Platform string `group:"Image" placeholder:"OS/ARCH[/VARIANT]" help:"Image of another platform."`
+	Arch     string `group:"Image" placeholder:"ARCH" help:"The same, of another architecture."`
+	OS       string `name:"os" group:"Image" placeholder:"OS" help:"The same, of another operating system."`
+	Variant  string `group:"Image" placeholder:"VARIANT" help:"The same, of another variant of the architecture."`
+}
+
 // Pull is `rl pull`.
 type Pull struct {
-	Quiet     bool     `short:"q" help:"Print nothing but the image's id."`
-	Platform  string   `placeholder:"OS/ARCH[/VARIANT]" help:"Platform of the image, if not this machine's."`
+	Quiet     bool `short:"q" help:"Print nothing but the image's id."`
+	Platform  `embed:""`
 	TLSVerify *bool    `name:"tls-verify" negatable:"" help:"Check the registry's certificate; --tls-verify=false allows plain http, too."`
 	Authfile  string   `placeholder:"FILE" help:"Credentials, if not in auth.json."`
 	Images    []string `arg:"" name:"image" help:"Name[:tag][@digest]; a short one is looked up as registries.conf says."`

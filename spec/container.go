@@ -26,6 +26,7 @@ type Options struct {
 	TTY         bool // -t
 	Init        bool // --init
 	ReadOnly    bool // --read-only
+	NoTmpfs     bool `json:",omitempty"` // --read-only-tmpfs=false
 	Privileged  bool // --privileged
 	UnsetEnvAll bool `json:",omitempty"` // --unsetenv-all
 

@@ -49,8 +49,8 @@ func (m *maker) ownMounts() ([]specs.Mount, error) {
 	}
 	if m.c.Systemd {
 		all = append(all, systemdMounts()...)
-	} else if m.o.ReadOnly {
-		// What programs write to even where all else is fixed: podman's --read-only-tmpfs, which is its default.
+	} else if m.o.ReadOnly && !m.o.NoTmpfs {
+		// What programs write to even where all else is fixed, as podman does.
 		for _, t := range [][2]string{{"/run", "mode=755"}, {"/tmp", "mode=1777"}, {"/var/tmp", "mode=1777"}} {
 			all = append(all, specs.Mount{Destination: t[0], Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "tmpcopyup", t[1]}})
 		}

@@ -67,6 +67,7 @@ type CreateFlags struct {
 	ImageVolume string   `default:"anonymous" group:"Files" placeholder:"KIND" help:"What stands for a VOLUME of the image: anonymous (a volume), tmpfs or ignore."`
 	Tmpfs       []string `sep:"none" group:"Files" placeholder:"PATH[:OPTIONS]" help:"Empty file system in memory: size=, mode=…"`
 	ReadOnly    bool     `group:"Files" help:"Make the root file system read-only; /tmp, /run and /var/tmp are tmpfs."`
+	Writable    bool     `name:"read-only-tmpfs" default:"true" negatable:"" group:"Files" help:"With --read-only: the three tmpfs (default)."`
 	Device      []string `sep:"none" group:"Files" placeholder:"SRC[:DST]" help:"Show a device of the host."`
 	ShmSize     string   `group:"Files" placeholder:"SIZE" help:"Size of /dev/shm (64m)."`
 	Rootfs      bool     `group:"Files" help:"IMAGE is a directory with a root file system; it is written to."`
@@ -249,7 +250,7 @@ func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
 	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, UnsetEnv: c.UnsetEnv, UnsetEnvAll: c.UnsetEnvAll, Workdir: c.Workdir, User: c.User,
-		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Domainname: c.Domainname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly,
+		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Domainname: c.Domainname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly, NoTmpfs: !c.Writable,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,
 		IPC: c.IPC, UTS: c.UTS, Userns: c.Userns, Labels: c.Label, LabelFiles: c.LabelFile, Annotations: c.Annotation, StopSignal: c.StopSignal,

@@ -90,9 +90,30 @@ func (c *RmCmd) Run() error {
 	}, c.Filter...)
 }
 
+// stopping is how a container is brought down.
+type stopping struct {
+	Time   *int   `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	Signal string `short:"s" placeholder:"SIGNAL" help:"Signal that stops the program, instead of the container's own."`
+}
+
+// check refuses what is no signal.
+func (f *stopping) check(verb string) error {
+	if sig, err := spec.Signal(f.Signal); f.Signal != "" && (err != nil || sig == 0) {
+		return hint.Errorf("kill -l lists them", "%s: unknown signal %q", verb, f.Signal)
+	}
+	return nil
+}
+
+// tell has the stop that follows use the signal.
+func (f *stopping) tell(s *storage.State) {
+	if f.Signal != "" {
+		s.StopSignal = f.Signal
+	}
+}
+
 // StopCmd is `rl stop`.
 type StopCmd struct {
-	Time      *int `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	stopping
 	UntilBoot bool `help:"The machine goes down: those that start at boot do so as if they had run on (rl system start-on-boot)."`
 	filtered
 	selected
@@ -100,16 +121,22 @@ type StopCmd struct {
 
 // Run stops containers, all at once.
 func (c *StopCmd) Run() error {
+	if err := c.check("stop"); err != nil {
+		return err
+	}
 	stop := container.Stop
 	if c.UntilBoot {
 		stop = container.StopUntilBoot
 	}
-	return c.each("stop", func(s *storage.State) error { return stop(s, c.Time) }, c.Filter...)
+	return c.each("stop", func(s *storage.State) error {
+		c.tell(s)
+		return stop(s, c.Time)
+	}, c.Filter...)
 }
 
 // RestartCmd is `rl restart`.
 type RestartCmd struct {
-	Time    *int `short:"t" aliases:"timeout" placeholder:"SECONDS" help:"Kill after so long, -1 never; without it the container's own --stop-timeout (10)."`
+	stopping
 	Running bool `help:"Only those that run."`
 	filtered
 	selected
@@ -117,6 +144,9 @@ type RestartCmd struct {
 
 // Run stops and starts containers.
 func (c *RestartCmd) Run() error {
+	if err := c.check("restart"); err != nil {
+		return err
+	}
 	if c.Running && len(c.Containers)+len(c.Filter) == 0 {
 		c.All = true
 	}
@@ -124,6 +154,7 @@ func (c *RestartCmd) Run() error {
 		if c.Running && !s.Running {
 			return container.ErrSkip
 		}
+		c.tell(s)
 		return container.Restart(s, c.Time)
 	}, c.Filter...)
 }

@@ -180,8 +180,9 @@ func volumeTest(key, value string) (func(*Volume) bool, error) {
 }
 
 // RemoveVolumes removes volumes by name or unique beginning of a name. One that a container uses is refused, but with force, which
-// removes the containers first and takes one that isn't there for removed, as podman does. done is told each as it was named.
-func RemoveVolumes(words []string, force bool, done func(word string)) error {
+// removes the containers first and takes one that isn't there for removed, as podman does: those that run are killed, or, with time,
+// stopped in order within so many seconds. done is told each as it was named.
+func RemoveVolumes(words []string, force bool, time *int, done func(word string)) error {
 	store, err := storage.Open()
 	if err != nil {
 		return err
@@ -190,7 +191,7 @@ func RemoveVolumes(words []string, force bool, done func(word string)) error {
 	for _, word := range words {
 		v, err := store.FindVolume(word)
 		if err == nil && force {
-			err = removeUsers(store, v.Name)
+			err = removeUsers(store, v.Name, time)
 		}
 		if err == nil {
 			err = removeVolume(store, v.Name)
@@ -216,12 +217,17 @@ func removeVolume(store *storage.Store, name string) error {
 	return errors.Join(err, removeLeft(left))
 }
 
-func removeUsers(store *storage.Store, name string) error {
+func removeUsers(store *storage.Store, name string, time *int) error {
 	users, err := store.Users()
 	if err != nil {
 		return err
 	}
 	for i := range users[name] {
+		if time != nil {
+			if err := Stop(&users[name][i], time); err != nil {
+				return err
+			}
+		}
 		if err := Delete(&users[name][i], true); err != nil {
 			return err
 		}

@@ -18,6 +18,12 @@ type missingError struct{ name string }
 
 func (e *missingError) Error() string { return "image " + e.name + " is not in the store" }
 
+// IsMissing tells that an error is about an image that isn't there.
+func IsMissing(err error) bool {
+	var missing *missingError
+	return errors.As(err, &missing)
+}
+
 // find looks an image up as podman does: by id or its beginning, else by the full names that a short one may stand for.
 func (s *Store) find(name string) (*cstorage.Image, error) {
 	id := strings.TrimPrefix(name, "sha256:")

@@ -73,7 +73,8 @@ func rmi(s *image.Store, a *verbs.Rmi) error {
 	}
 	var failed []error
 	for _, name := range names {
-		if err := s.Remove(name, a.Force || a.All, func(line string) { fmt.Println(line) }); err != nil {
+		err := s.Remove(name, a.Force || a.All, func(line string) { fmt.Println(line) })
+		if err != nil && !(a.Ignore && image.IsMissing(err)) {
 			failed = append(failed, err)
 		}
 	}

@@ -131,6 +131,7 @@ func (c *VolumeInspectCmd) Run() error {
 type VolumeRmCmd struct {
 	All     bool     `short:"a" help:"All volumes."`
 	Force   bool     `short:"f" help:"Remove the containers that use it first, running ones too; one that isn't there is no error."`
+	Time    *int     `short:"t" placeholder:"SECONDS" help:"With -f: stop containers that run in order first, and kill them after so long."`
 	Volumes []string `arg:"" optional:"" name:"volume" help:"Name, or the unique beginning of one."`
 }
 
@@ -138,6 +139,8 @@ type VolumeRmCmd struct {
 func (c *VolumeRmCmd) Run() error {
 	words := c.Volumes
 	switch {
+	case c.Time != nil && !c.Force:
+		return hint.Errorf("rl volume rm -f -t SECONDS …", "volume rm: -t is how long -f waits")
 	case c.All && len(words) > 0:
 		return hint.Errorf("leave one of them out", "volume rm: --all and names exclude each other")
 	case c.All:
@@ -151,7 +154,7 @@ func (c *VolumeRmCmd) Run() error {
 	case len(words) == 0:
 		return hint.Errorf("rl volume rm VOLUME…, or rl volume rm --all", "volume rm: no volume named")
 	}
-	return container.RemoveVolumes(words, c.Force, func(word string) { fmt.Println(word) })
+	return container.RemoveVolumes(words, c.Force, c.Time, func(word string) { fmt.Println(word) })
 }
 
 // VolumePruneCmd is `rl volume prune`.

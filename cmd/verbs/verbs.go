@@ -36,6 +36,8 @@ type Images struct {
 type Rmi struct {
 	Force  bool     `short:"f" help:"Remove an image with all its names; one that isn't there is no error."`
 	All    bool     `short:"a" help:"All images."`
+	Ignore bool     `short:"i" help:"One that isn't there is no error."`
+	Keep   bool     `name:"no-prune" help:"Leave images without a name that it stands on. They always stay: rl image prune removes them."`
 	Images []string `arg:"" optional:"" name:"image" help:"Name, id, or the unique beginning of an id."`
 }
 

@@ -38,10 +38,13 @@ type Request struct {
 	Remove   bool   // --rm
 	Pull     string // always, missing, newer or never
 	Platform string // os/arch[/variant]; "" is this machine's
-	CIDFile  string
-	PidFile  string `json:",omitempty"` // gets the number of each first process
-	Network  string
-	Ports    []string
+	// Authfile and TLSVerify are of the pull.
+	Authfile  string `json:"-"`
+	TLSVerify *bool  `json:"-"`
+	CIDFile   string
+	PidFile   string `json:",omitempty"` // gets the number of each first process
+	Network   string
+	Ports     []string
 	// Expose are ports of --expose; PublishAll publishes them and the image's (-P).
 	Expose     []string `json:",omitempty"`
 	PublishAll bool     `json:",omitempty"`
@@ -219,7 +222,7 @@ func (r *run) check() (err error) {
 	if err := r.surroundings(); err != nil {
 		return err
 	}
-	if err := checkPull(r.Pull); err != nil {
+	if err := r.checkPull(); err != nil {
 		return err
 	}
 	if err := checkName(r.Name); err != nil {

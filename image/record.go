@@ -18,8 +18,9 @@ import (
 
 // Resolve makes the record by which `rl run` finds an image, pulling it first as r says.
 func (s *Store) Resolve(ctx context.Context, r storage.Resolve) error {
+	pull := PullOptions{Name: r.Image, Platform: r.Platform, Authfile: r.Authfile, TLSVerify: r.TLSVerify}
 	if r.Pull == "always" || r.Pull == "newer" {
-		if _, err := s.Pull(ctx, PullOptions{Name: r.Image, Platform: r.Platform}); err != nil && (r.Pull == "always" || !s.has(r)) {
+		if _, err := s.Pull(ctx, pull); err != nil && (r.Pull == "always" || !s.has(r)) {
 			return err
 		}
 	}
@@ -32,7 +33,7 @@ func (s *Store) Resolve(ctx context.Context, r storage.Resolve) error {
 		if r.Pull == "never" {
 			return hint.With(fmt.Errorf("image %s is not here", r.Image), append(s.near(r.Image), "rl pull "+r.Image+", or run it without --pull=never")...)
 		}
-		if _, err = s.Pull(ctx, PullOptions{Name: r.Image, Platform: r.Platform}); err != nil {
+		if _, err = s.Pull(ctx, pull); err != nil {
 			return hint.With(err, s.near(r.Image)...)
 		}
 		found, err = s.find(r.Image)

@@ -6,4 +6,7 @@ type Resolve struct {
 	Platform string
 	Pull     string // always, newer, missing or never
 	Quiet    bool
+	// Authfile and TLSVerify are of a pull, if not as everywhere.
+	Authfile  string
+	TLSVerify *bool
 }

@@ -117,6 +117,7 @@ type CreateFlags struct {
 
 	Pull           string `group:"Image" placeholder:"WHEN" default:"missing" help:"always, newer, missing or never (${default})."`
 	verbs.Platform `embed:""`
+	verbs.Registry `embed:""`
 	Quiet          bool `short:"q" group:"Image" help:"No progress of a pull, no notes."`
 
 	Command []string `arg:"" optional:"" passthrough:"" name:"image [command…]" help:"Image, and the program with its arguments."`
@@ -216,7 +217,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	if len(words) == 0 {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
 	}
-	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, CIDFile: c.CIDFile, PidFile: c.Pidfile,
+	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Authfile: c.Authfile, TLSVerify: c.TLSVerify, CIDFile: c.CIDFile, PidFile: c.Pidfile,
 		Network: c.Network, Ports: c.Publish, Expose: c.Expose, PublishAll: c.PublishAll, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost, NoHosts: c.NoHosts,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}

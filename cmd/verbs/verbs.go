@@ -10,13 +10,18 @@ type Platform struct {
 	Variant  string `group:"Image" placeholder:"VARIANT" help:"The same, of another variant of the architecture."`
 }
 
+// Registry is how one is spoken to.
+type Registry struct {
+	TLSVerify *bool  `name:"tls-verify" negatable:"" group:"Image" help:"Check the registry's certificate; --tls-verify=false allows plain http, too."`
+	Authfile  string `group:"Image" placeholder:"FILE" help:"Credentials, if not in auth.json."`
+}
+
 // Pull is `rl pull`.
 type Pull struct {
-	Quiet     bool `short:"q" help:"Print nothing but the image's id."`
-	Platform  `embed:""`
-	TLSVerify *bool    `name:"tls-verify" negatable:"" help:"Check the registry's certificate; --tls-verify=false allows plain http, too."`
-	Authfile  string   `placeholder:"FILE" help:"Credentials, if not in auth.json."`
-	Images    []string `arg:"" name:"image" help:"Name[:tag][@digest]; a short one is looked up as registries.conf says."`
+	Quiet    bool `short:"q" help:"Print nothing but the image's id."`
+	Platform `embed:""`
+	Registry `embed:""`
+	Images   []string `arg:"" name:"image" help:"Name[:tag][@digest]; a short one is looked up as registries.conf says."`
 }
 
 // Images is `rl images`.

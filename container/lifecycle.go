@@ -420,7 +420,7 @@ func signalOf(word string) syscall.Signal {
 	return syscall.SIGTERM
 }
 
-func notify(signals []os.Signal) <-chan os.Signal {
+func notify(signals []os.Signal) chan os.Signal {
 	c := make(chan os.Signal, 64)
 	signal.Notify(c, signals...)
 	return c

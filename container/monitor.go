@@ -117,6 +117,7 @@ type starter struct {
 
 // Monitor is the role rl-monitor. It returns only when all is over.
 func Monitor() int {
+	term := notify([]os.Signal{syscall.SIGTERM}) // at its default, whatever was before execve, until now
 	if err := sys.SealFds(lockFd); err != nil {
 		return 125
 	}
@@ -127,7 +128,7 @@ func Monitor() int {
 	if len(os.Args) > 2 && strings.HasPrefix(os.Args[2], "{") {
 		// It isn't locked to its thread, which would cost two more threads and their stacks: the first thread, from which the network's
 		// helper has its life, lives as long as the process.
-		return watch(dir, os.Args[2])
+		return watch(dir, os.Args[2], term)
 	}
 	// The network's helper dies with this thread; execve is its own.
 	runtime.LockOSThread()
@@ -136,7 +137,6 @@ func Monitor() int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	to := os.NewFile(reportFd, "report")
 	step("monitor: process %d", os.Getpid())
-	term := notify([]os.Signal{syscall.SIGTERM})
 	s, err := adopt(dir)
 	if err == nil {
 		err = s.first()
@@ -216,11 +216,18 @@ func (s *starter) begin() (err error) {
 	return s.start()
 }
 
+// hold ignores SIGTERM from now on, over execve too, and says whether one came before. At its default it would leave a container
+// without its monitor.
+func hold(term chan os.Signal) (came bool) {
+	signal.Ignore(syscall.SIGTERM)
+	signal.Stop(term) // and all that came is in the channel
+	return len(term) > 0
+}
+
 // goOn executes the watching program, which hears of the end that was asked for meanwhile.
-func (s *starter) goOn(term <-chan os.Signal) {
-	signal.Ignore(syscall.SIGTERM) // over execve; the default would leave a container without its monitor
+func (s *starter) goOn(term chan os.Signal) {
 	h := &s.next
-	h.Asked = len(term) > 0
+	h.Asked = hold(term)
 	h.Pid, h.TTY, h.Userns, h.Remove, h.StopSignal, h.StopTimeout = s.proc.Pid, s.Options.TTY, s.Options.Userns, s.Remove, s.spec.StopSignal, s.StopTimeout
 	if s.RemoveImage {
 		h.RemoveImage = s.Image

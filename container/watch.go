@@ -68,8 +68,9 @@ type watcher struct {
 	starving *starving
 	hub      *stdio.Hub
 	log      logs.Writer
-	// asked: the machine or the session goes down.
+	// asked: the machine or the session goes down, by a SIGTERM in term.
 	asked atomic.Bool
+	term  chan os.Signal
 	// checks are the health checks, renew that they want another life of the container.
 	checks *checkups
 	renew  atomic.Bool
@@ -77,16 +78,16 @@ type watcher struct {
 }
 
 // watch goes on with what a handle names.
-func watch(dir *storage.Container, word string) int {
+func watch(dir *storage.Container, word string, term chan os.Signal) int {
 	h := &handle{}
 	if err := lazyjson.Unmarshal([]byte(word), h); err != nil {
 		return 125
 	}
 	h.Socket = file(h.Listener, "attach")
 	if h.Again {
-		return restart(dir, h)
+		return restart(dir, h, term)
 	}
-	w := &watcher{handle: h, dir: dir}
+	w := &watcher{handle: h, dir: dir, term: term}
 	code, err := w.live()
 	w.end(code, err)
 	return 0
@@ -220,7 +221,10 @@ func (w *watcher) again(r *run, life *storage.Life) {
 			return
 		}
 	}
-	signal.Ignore(syscall.SIGTERM) // over execve
+	if hold(w.term) || w.asked.Load() {
+		life.Restarting = false
+		return
+	}
 	next := *w.handle
 	next.Again, next.Delay, next.Clients, next.Net, next.Fuse = true, delay, nil, nil, 0
 	next.Listener = sys.Keep(w.Socket)
@@ -228,7 +232,7 @@ func (w *watcher) again(r *run, life *storage.Life) {
 }
 
 // restart is the starting program, without anybody to be told.
-func restart(dir *storage.Container, h *handle) int {
+func restart(dir *storage.Container, h *handle, term chan os.Signal) int {
 	s, err := adopt(dir)
 	if err != nil {
 		return 125
@@ -240,7 +244,6 @@ func restart(dir *storage.Container, h *handle) int {
 		return 0
 	}
 	s.life.Restarts = life.Restarts
-	term := notify([]os.Signal{syscall.SIGTERM})
 	s.next = handle{Socket: h.Socket, Delay: h.Delay, Leader: h.Leader}
 	if err := s.begin(); err != nil {
 		s.cleanUp(0, err)
@@ -255,13 +258,11 @@ func restart(dir *storage.Container, h *handle) int {
 func (w *watcher) catch() {
 	// SIGXFSZ: a log that ulimit -f stops is full, not the end of the monitor.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGXFSZ)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM)
 	if w.Asked {
-		signals <- syscall.SIGTERM
+		w.term <- syscall.SIGTERM
 	}
 	go func() {
-		for range signals {
+		for range w.term {
 			w.goDown()
 		}
 	}()

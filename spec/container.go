@@ -28,6 +28,7 @@ type Options struct {
 	ReadOnly    bool // --read-only
 	NoTmpfs     bool `json:",omitempty"` // --read-only-tmpfs=false
 	Privileged  bool // --privileged
+	HTTPProxy   bool `json:",omitempty"` // --http-proxy: the caller's proxy variables, before the image's
 	UnsetEnvAll bool `json:",omitempty"` // --unsetenv-all
 
 	Volumes []string // -v SRC:DST[:OPTIONS], -v NAME:DST[:OPTIONS] or -v DST

@@ -29,6 +29,17 @@ func (e *environment) set(entry string) {
 	e.entries = append(e.entries, entry)
 }
 
+// proxies are the caller's variables that programs find a proxy by, as podman passes them on.
+func (e *environment) proxies() {
+	for _, name := range []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy"} {
+		for _, name := range []string{name, strings.ToUpper(name)} {
+			if value := os.Getenv(name); value != "" {
+				e.set(name + "=" + value)
+			}
+		}
+	}
+}
+
 // unset takes variables away; what is set later comes back.
 func (e *environment) unset(names []string, all bool) {
 	e.entries = slices.DeleteFunc(e.entries, func(entry string) bool {
@@ -50,6 +61,9 @@ func (m *maker) env() error {
 	e.set("container=rl")
 	if m.o.TTY {
 		e.set("TERM=xterm")
+	}
+	if m.o.HTTPProxy {
+		e.proxies()
 	}
 	for _, entry := range m.img.Config.Env {
 		// A name without a value never takes the caller's: an image may not read our environment (CVE-2026-57231).

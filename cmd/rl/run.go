@@ -37,6 +37,7 @@ type CreateFlags struct {
 	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
 	UnsetEnv    []string `name:"unsetenv" sep:"none" placeholder:"KEY" help:"Leave out a variable of rl's own or of the image."`
 	UnsetEnvAll bool     `name:"unsetenv-all" help:"Leave out all of those."`
+	HTTPProxy   bool     `name:"http-proxy" help:"Set the caller's http_proxy, https_proxy, ftp_proxy and no_proxy."`
 	EnvHost     bool     `help:"Set all of the caller's variables."`
 	Workdir     string   `short:"w" placeholder:"DIR" help:"Working directory inside the container."`
 	User        string   `short:"u" placeholder:"USER[:GROUP]" help:"Who the program runs as, by name or number."`
@@ -250,7 +251,7 @@ func typed(verb string) []string {
 func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
-	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, UnsetEnv: c.UnsetEnv, UnsetEnvAll: c.UnsetEnvAll, Workdir: c.Workdir, User: c.User,
+	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, HTTPProxy: c.HTTPProxy, UnsetEnv: c.UnsetEnv, UnsetEnvAll: c.UnsetEnvAll, Workdir: c.Workdir, User: c.User,
 		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Domainname: c.Domainname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly, NoTmpfs: !c.Writable,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,

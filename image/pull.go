@@ -34,23 +34,11 @@ type PullOptions struct {
 
 // Pull gets an image from the first registry that has it, of those that its name stands for, and returns its id.
 func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
-	sys, err := s.system(o.Platform)
+	sys, found, err := s.access(o)
 	if err != nil {
 		return "", err
 	}
-	// podman's variable; the library knows docker's.
-	sys.AuthFilePath = cmp.Or(o.Authfile, os.Getenv("REGISTRY_AUTH_FILE"))
-	found := &credentials{}
-	if sys.AuthFilePath == "" {
-		if found, err = findCredentials(); err != nil {
-			return "", err
-		}
-		defer found.close()
-		sys.AuthFilePath = found.path()
-	}
-	if o.TLSVerify != nil {
-		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
-	}
+	defer found.close()
 	names, record, err := pullCandidates(sys, o.Name)
 	if err != nil {
 		return "", err
@@ -74,6 +62,59 @@ func (s *Store) Pull(ctx context.Context, o PullOptions) (string, error) {
 	}
 	return "", hint.Errorf("the registries are those of unqualified-search-registries in registries.conf; a full name asks one only",
 		"pull %s: no registry has it: %s", o.Name, strings.Join(texts, "; "))
+}
+
+// access is how registries are spoken to, and with which credentials.
+func (s *Store) access(o PullOptions) (*types.SystemContext, *credentials, error) {
+	sys, err := s.system(o.Platform)
+	if err != nil {
+		return nil, nil, err
+	}
+	// podman's variable; the library knows docker's.
+	sys.AuthFilePath = cmp.Or(o.Authfile, os.Getenv("REGISTRY_AUTH_FILE"))
+	found := &credentials{}
+	if sys.AuthFilePath == "" {
+		if found, err = findCredentials(); err != nil {
+			return nil, nil, err
+		}
+		sys.AuthFilePath = found.path()
+	}
+	if o.TLSVerify != nil {
+		sys.DockerInsecureSkipTLSVerify = types.NewOptionalBool(!*o.TLSVerify)
+	}
+	return sys, found, nil
+}
+
+// Tags are the names of all images of a repository: of the first registry that has it, of those that its name stands for.
+func (s *Store) Tags(ctx context.Context, o PullOptions) ([]string, error) {
+	if n, err := reference.ParseNormalizedNamed(strings.TrimPrefix(o.Name, "docker://")); err == nil && !reference.IsNameOnly(n) {
+		return nil, hint.Errorf("rl pull --all-tags "+n.Name(), "pull --all-tags %s: a tag is named", o.Name)
+	}
+	sys, found, err := s.access(o)
+	if err != nil {
+		return nil, err
+	}
+	defer found.close()
+	names, _, err := pullCandidates(sys, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	for _, name := range names {
+		ref, err := docker.NewReference(name)
+		if err != nil {
+			return nil, err
+		}
+		tags, err := docker.GetRepositoryTags(ctx, sys, ref)
+		if err == nil {
+			for i := range tags {
+				tags[i] = name.Name() + ":" + tags[i]
+			}
+			return tags, nil
+		}
+		failed = append(failed, found.explain(explainRegistry(fmt.Errorf("list tags of %s: %w", name.Name(), err), name)))
+	}
+	return nil, errors.Join(failed...)
 }
 
 // pullCandidates are the full names to try, by the rules of containers-registries.conf(5). Where those say nothing of short

@@ -20,8 +20,20 @@ import (
 )
 
 func pull(ctx context.Context, s *image.Store, a *verbs.Pull) error {
-	for _, name := range a.Images {
-		id, err := s.Pull(ctx, image.PullOptions{Name: name, Platform: a.Platform.Platform, Authfile: a.Authfile, TLSVerify: a.TLSVerify})
+	names := a.Images
+	o := image.PullOptions{Platform: a.Platform.Platform, Authfile: a.Authfile, TLSVerify: a.TLSVerify}
+	if a.AllTags {
+		names = nil
+		for _, o.Name = range a.Images {
+			tags, err := s.Tags(ctx, o)
+			if err != nil {
+				return err
+			}
+			names = append(names, tags...)
+		}
+	}
+	for _, o.Name = range names {
+		id, err := s.Pull(ctx, o)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ type Registry struct {
 // Pull is `rl pull`.
 type Pull struct {
 	Quiet    bool `short:"q" help:"Print nothing but the image's id."`
+	AllTags  bool `short:"a" help:"All images of the repository, whatever their tags."`
 	Platform `embed:""`
 	Registry `embed:""`
 	Images   []string `arg:"" name:"image" help:"Name[:tag][@digest]; a short one is looked up as registries.conf says."`

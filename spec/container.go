@@ -13,6 +13,7 @@ type Options struct {
 	Entrypoint *string  // --entrypoint; nil: the image's; "" clears it; a JSON array is taken as one
 	Env        []string // -e KEY=VALUE or -e KEY (the caller's value, dropped when unset); after EnvFiles
 	EnvFiles   []string // --env-file
+	EnvMerge   []string `json:",omitempty"` // --env-merge KEY=${KEY}…, of rl's own and the image's
 	UnsetEnv   []string `json:",omitempty"` // --unsetenv: of rl's own and the image's
 	EnvHost    bool     `json:",omitempty"` // --env-host: the caller's whole environment, before EnvFiles
 	Workdir    string   // -w, absolute inside the container

@@ -40,6 +40,22 @@ func (e *environment) proxies() {
 	}
 }
 
+// merge makes a variable of those that are there: PATH=/mine:${PATH}.
+func (e *environment) merge(entry string) error {
+	name, value, has := strings.Cut(entry, "=")
+	if _, there := e.at[name]; !has || !there {
+		return hint.Errorf("-e KEY=VALUE sets a new one", "neither rl nor the image sets %q", name)
+	}
+	e.set(name + "=" + os.Expand(value, func(other string) string {
+		if i, ok := e.at[other]; ok {
+			_, value, _ := strings.Cut(e.entries[i], "=")
+			return value
+		}
+		return ""
+	}))
+	return nil
+}
+
 // unset takes variables away; what is set later comes back.
 func (e *environment) unset(names []string, all bool) {
 	e.entries = slices.DeleteFunc(e.entries, func(entry string) bool {
@@ -69,6 +85,11 @@ func (m *maker) env() error {
 		// A name without a value never takes the caller's: an image may not read our environment (CVE-2026-57231).
 		if i := strings.IndexByte(entry, '='); i > 0 {
 			e.set(entry)
+		}
+	}
+	for _, entry := range m.o.EnvMerge {
+		if err := e.merge(entry); err != nil {
+			return fmt.Errorf("--env-merge %s: %w", entry, err)
 		}
 	}
 	if len(m.o.UnsetEnv) > 0 || m.o.UnsetEnvAll {

@@ -35,6 +35,7 @@ type CreateFlags struct {
 	Name        string   `placeholder:"NAME" help:"Name of the container."`
 	Env         []string `short:"e" sep:"none" placeholder:"KEY[=VALUE]" help:"Set a variable; without a value the caller's."`
 	EnvFile     []string `sep:"none" placeholder:"FILE" help:"Read variables from a file, one a line."`
+	EnvMerge    []string `sep:"none" placeholder:"KEY=VALUE" help:"Make a variable of rl's own or the image's anew, of what those are: PATH=/mine:$${PATH}."`
 	UnsetEnv    []string `name:"unsetenv" sep:"none" placeholder:"KEY" help:"Leave out a variable of rl's own or of the image."`
 	UnsetEnvAll bool     `name:"unsetenv-all" help:"Leave out all of those."`
 	HTTPProxy   bool     `name:"http-proxy" help:"Set the caller's http_proxy, https_proxy, ftp_proxy and no_proxy."`
@@ -251,7 +252,7 @@ func typed(verb string) []string {
 func (c *CreateFlags) options(args []string) spec.Options {
 	limits := c.LimitFlags.options()
 	limits.Pids, limits.Conf = c.PidsLimit, c.CgroupConf
-	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, HTTPProxy: c.HTTPProxy, UnsetEnv: c.UnsetEnv, UnsetEnvAll: c.UnsetEnvAll, Workdir: c.Workdir, User: c.User,
+	return spec.Options{Args: args, Entrypoint: c.Entrypoint, Env: c.Env, EnvFiles: c.EnvFile, EnvHost: c.EnvHost, EnvMerge: c.EnvMerge, HTTPProxy: c.HTTPProxy, UnsetEnv: c.UnsetEnv, UnsetEnvAll: c.UnsetEnvAll, Workdir: c.Workdir, User: c.User,
 		GroupAdd: c.GroupAdd, Umask: c.Umask, Hostname: c.Hostname, Domainname: c.Domainname, Interactive: c.Interactive, TTY: c.TTY, Init: c.Init, ReadOnly: c.ReadOnly, NoTmpfs: !c.Writable,
 		Privileged: c.Privileged, Volumes: c.Volume, Mounts: c.Mount, ImageVolume: c.ImageVolume, Tmpfs: c.Tmpfs, Devices: c.Device, ShmSize: c.ShmSize,
 		CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Ulimits: c.Ulimit, Sysctls: c.Sysctl, PID: c.PID,

@@ -34,6 +34,7 @@ type Inspected struct {
 	RestartCount    int
 	LogPath         string // "" where no file is written
 	PidFile         string `json:",omitempty"` // of --pidfile
+	ConmonPidFile   string `json:",omitempty"` // of --conmon-pidfile
 	SizeRw          *int64 `json:",omitempty"` // with --size
 	SizeRootFs      *int64 `json:",omitempty"`
 	Driver          string
@@ -215,7 +216,7 @@ func Inspect(word string) (*Inspected, error) {
 	args := c.Spec.Spec.Process.Args
 	i := &Inspected{
 		Id: s.ID, Name: s.Name, Created: s.Created, Image: s.ImageID, ImageName: s.Image, ImageDigest: c.Image.Digest, Rootfs: c.Request.Rootfs,
-		RestartCount: s.Restarts, LogPath: logPath(s, &c.Request.Log), PidFile: c.Request.PidFile, Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
+		RestartCount: s.Restarts, LogPath: logPath(s, &c.Request.Log), PidFile: c.Request.PidFile, ConmonPidFile: c.Request.MonitorPidFile, Path: args[0], Args: args[1:], State: inspectState(s), Mounts: inspectMounts(store, c.Spec),
 		Config: inspectConfig(s, c), HostConfig: inspectHost(s, c), NetworkSettings: inspectNetwork(s, c.Spec.Exposed),
 	}
 	if i.Rootfs == "" {

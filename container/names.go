@@ -37,16 +37,18 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkPidFile makes its path absolute: who writes it may be elsewhere.
-func (r *Request) checkPidFile() (err error) {
-	if r.PidFile == "" {
-		return nil
-	}
-	if r.PidFile, err = filepath.Abs(r.PidFile); err == nil {
-		_, err = os.Stat(filepath.Dir(r.PidFile))
-	}
-	if err != nil {
-		return fmt.Errorf("--pidfile: %w", err)
+// checkPidFiles makes their paths absolute: who writes them may be elsewhere.
+func (r *Request) checkPidFiles() (err error) {
+	for flag, path := range map[string]*string{"pidfile": &r.PidFile, "conmon-pidfile": &r.MonitorPidFile} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err == nil {
+			_, err = os.Stat(filepath.Dir(*path))
+		}
+		if err != nil {
+			return fmt.Errorf("--%s: %w", flag, err)
+		}
 	}
 	return nil
 }

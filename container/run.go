@@ -45,6 +45,10 @@ type Request struct {
 	PidFile   string `json:",omitempty"` // gets the number of each first process
 	Network   string
 	Ports     []string
+	// MonitorPidFile gets the number of the process that stays with it.
+	MonitorPidFile string `json:",omitempty"`
+	// PreserveFds are so many descriptors from 3 on that the program gets.
+	PreserveFds int `json:"-"`
 	// Expose are ports of --expose; PublishAll publishes them and the image's (-P).
 	Expose     []string `json:",omitempty"`
 	PublishAll bool     `json:",omitempty"`
@@ -240,7 +244,10 @@ func (r *run) check() (err error) {
 	if r.NoHosts && len(r.AddHosts) > 0 {
 		return hint.Errorf("leave one of the two out", "--add-host %s: with --no-hosts there is no file for it", r.AddHosts[0])
 	}
-	if err := r.checkPidFile(); err != nil {
+	if err := r.checkPreserve(); err != nil {
+		return err
+	}
+	if err := r.checkPidFiles(); err != nil {
 		return err
 	}
 	if err := r.checkExpose(); err != nil {

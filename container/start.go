@@ -45,6 +45,9 @@ func (r *run) try() (err error) {
 	if err := r.join(&config); err != nil {
 		return err
 	}
+	if err := r.preserve(&config); err != nil {
+		return err
+	}
 	if config.Cgroup, err = r.cloneInto(); err != nil {
 		return err
 	}
@@ -174,6 +177,9 @@ func (r *run) born() error {
 		r.life.Ports = append(r.life.Ports, p.Shown())
 	}
 	if err := r.dir.WriteLife(&r.life); err != nil {
+		return err
+	}
+	if err := sys.WritePidFile(r.MonitorPidFile, os.Getpid()); err != nil {
 		return err
 	}
 	return sys.WritePidFile(r.PidFile, r.proc.Pid)

@@ -16,11 +16,12 @@ import (
 
 // RunCmd is `rl run`: docker's and podman's flags, with their meaning.
 type RunCmd struct {
-	Detach     bool     `short:"d" help:"Run it in the background and print its id."`
-	Attach     []string `short:"a" sep:"none" placeholder:"stdin|stdout|stderr" help:"Only this stream; of those that are left out nothing is shown, with stdin alone the container's id."`
-	Rmi        bool     `name:"rmi" help:"Remove the container when it ends, and then the image, unless another container uses it."`
-	SigProxy   bool     `default:"true" negatable:"" help:"Pass signals to the program (default)."`
-	DetachKeys *string  `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
+	Detach      bool     `short:"d" help:"Run it in the background and print its id."`
+	Attach      []string `short:"a" sep:"none" placeholder:"stdin|stdout|stderr" help:"Only this stream; of those that are left out nothing is shown, with stdin alone the container's id."`
+	PreserveFds uint     `placeholder:"N" help:"Pass N descriptors after stdio to the program."`
+	Rmi         bool     `name:"rmi" help:"Remove the container when it ends, and then the image, unless another container uses it."`
+	SigProxy    bool     `default:"true" negatable:"" help:"Pass signals to the program (default)."`
+	DetachKeys  *string  `placeholder:"KEYS" help:"With -it: keys, as ctrl-p,ctrl-q, that leave the container running in the background. Without it, it ends with rl."`
 	CreateFlags
 }
 
@@ -53,6 +54,7 @@ type CreateFlags struct {
 	LabelFile   []string `sep:"none" placeholder:"FILE" help:"Read labels from a file, one a line."`
 	CIDFile     string   `name:"cidfile" placeholder:"FILE" help:"Write the container id to a new file."`
 	Pidfile     string   `placeholder:"FILE" help:"Write the number of its first process to a file, at each start."`
+	ConmonPID   string   `name:"conmon-pidfile" placeholder:"FILE" help:"Write the number of the process that stays with it to a file, for a service manager."`
 	StopSignal  string   `placeholder:"SIGNAL" help:"Signal that stops the program."`
 	StopTimeout int      `default:"10" placeholder:"SECONDS" help:"How long a stop waits before it kills (${default})."`
 	Timeout     int      `placeholder:"SECONDS" help:"Kill it when it has run for so long, at each start anew; its exit code is 255 then."`
@@ -167,11 +169,14 @@ func (c *RunCmd) Run() error {
 	}
 	req.DetachKeys, req.SigProxy = "ctrl-p,ctrl-q", c.SigProxy
 	req.RemoveImage, req.Remove = c.Rmi, c.Rm || c.Rmi
+	req.PreserveFds = int(c.PreserveFds)
 	req.Attach, req.Alone = c.Attach, func(id string) { fmt.Println(id) }
 	if c.DetachKeys != nil {
 		req.DetachKeys, req.Leave = *c.DetachKeys, *c.DetachKeys != "" && c.Interactive && c.TTY
 	}
 	switch {
+	case int(c.PreserveFds) > inherited:
+		return hint.Errorf("rl run --preserve-fds 1 … 3<FILE", "run: --preserve-fds %d: %d are open from 3 on", c.PreserveFds, inherited)
 	case c.Detach:
 		id, err := container.RunDetached(req)
 		if id != "" && err == nil {
@@ -219,7 +224,7 @@ func (c *CreateFlags) request(verb string) (req container.Request, err error) {
 	if len(words) == 0 {
 		return req, hint.Errorf("rl "+verb+" --rm -it tiny    (built in, needs no network)", "%s: IMAGE is missing", verb)
 	}
-	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Authfile: c.Authfile, TLSVerify: c.TLSVerify, CIDFile: c.CIDFile, PidFile: c.Pidfile,
+	req = container.Request{Image: words[0], Name: c.Name, Remove: c.Rm, Pull: c.Pull, Authfile: c.Authfile, TLSVerify: c.TLSVerify, CIDFile: c.CIDFile, PidFile: c.Pidfile, MonitorPidFile: c.ConmonPID,
 		Network: c.Network, Ports: c.Publish, Expose: c.Expose, PublishAll: c.PublishAll, DNS: c.DNS, DNSSearch: c.DNSSearch, DNSOptions: c.DNSOption, AddHosts: c.AddHost, NoHosts: c.NoHosts,
 		Quiet: c.Quiet, StorageDriver: c.Storage, Restart: c.Restart, StopTimeout: c.StopTimeout, Timeout: c.Timeout, Replace: c.Replace,
 		TimeZone: c.TZ, Lifetime: c.Lifetime, SdNotify: c.Sdnotify, VolumesFrom: c.VolumesFrom, Options: c.options(words[1:])}

@@ -228,11 +228,35 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	return nil
 }
 
-// notYetAnother has those of which a line of the shell does the work.
+// notYetAnother has those that few people type.
 func notYetAnother(flag string) string {
 	switch flag {
 	case "--runtime":
 		return "leave it out: rl is its own; podman --runtime rl-oci is the other way round"
+	case "--uidmap", "--gidmap", "--subuidname", "--subgidname", "--hostuser":
+		return "--userns keep-id[:uid=N,gid=N] makes you another user inside than root"
+	case "--passwd", "--passwd-entry", "--group-entry":
+		return "-u UID:GID needs no entry in /etc/passwd; --userns keep-id makes one"
+	case "--secret":
+		return "-v FILE:/run/secrets/NAME:ro"
+	case "--pod", "--pod-id-file":
+		return "--network container:NAME shares the network of another container"
+	case "--requires":
+		return "a .container file for each container, and rl quadlet: systemd starts them in order"
+	case "--device-cgroup-rule":
+		return "leave it out: which devices it may open is root's to say; --device shows those that you may"
+	case "--storage-opt":
+		return "--tmpfs PATH:size=SIZE bounds what is written there"
+	case "--disable-content-trust", "--isolation":
+		return "leave it out: it changes nothing here"
+	case "--seccomp-policy":
+		return "--security-opt seccomp=FILE"
+	case "--init-path":
+		return "--init: rl has its own"
+	case "--creds":
+		return "podman login REGISTRY, or --authfile FILE"
+	case "--cert-dir":
+		return "~/.config/containers/certs.d/HOST/ca.crt"
 	}
 	return ""
 }
@@ -246,7 +270,7 @@ func notYet(flag string) string {
 		return "--health-start-period TIME gives it time to start, --health-start-interval checks it more often meanwhile"
 	case "--volume-driver":
 		return "leave it out: volumes are rl's own (driver local)"
-	case "--network-alias", "--ip", "--link", "--mac-address":
+	case "--network-alias", "--ip", "--ip6", "--link", "--link-local-ip", "--mac-address":
 		return "--name, --add-host and -p are there"
 	case "--gpus":
 		return "--device /dev/… for each device file, and -v for the driver's libraries"

@@ -179,8 +179,10 @@ func (r *run) born() error {
 	if err := r.dir.WriteLife(&r.life); err != nil {
 		return err
 	}
-	if err := sys.WritePidFile(r.MonitorPidFile, os.Getpid()); err != nil {
-		return err
+	if r.MonitorPidFile != "" {
+		if err := sys.WritePidFile(r.MonitorPidFile, os.Getpid()); err != nil {
+			return err
+		}
 	}
 	return sys.WritePidFile(r.PidFile, r.proc.Pid)
 }

@@ -7,10 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -24,8 +22,8 @@ import (
 // thousand. It is a cache and nothing else: each part of it counts only while the files that it was copied from are the same by their
 // marks, a broken or missing one costs time only, and only a list writes it, when it had much to read.
 //
-// Behind indexMagic stand a checksum (Adler-32, 4 bytes) of the rest, since a crash of the machine can leave zeros in the middle, the
-// seal (a place), and entries: numbers of 64 bits, little endian (the lengths of two texts, and marks), then the container's
+// Behind indexMagic stand the id of the boot in which it was written, a checksum (Adler-32, 4 bytes) of what follows, which a later boot
+// looks at, since a crash of the machine can leave zeros in the middle, the length of the entries, the seal (a place), and entries: numbers of 64 bits, little endian (the lengths of two texts, and marks), then the container's
 // directory, and its record and life as packer has them. They stand in the order in which the kernel lists the directories. An entry
 // may have no more than the directory: that container is looked at.
 
@@ -70,21 +68,25 @@ type index struct {
 
 func (s *Store) indexFile() string { return filepath.Join(s.DataDir, "index") }
 
-func readIndex(path string) *index {
+func readIndex(path, boot string) *index {
 	text, err := sys.MapFile(path)
 	if err != nil {
 		return &index{}
 	}
 	rest, ok := strings.CutPrefix(text, indexMagic)
-	if !ok || len(rest) < sumSize+sealSize {
+	if !ok || len(rest) < bootSize+sumSize+sealSize {
 		return &index{}
 	}
+	before, rest := rest[:bootSize], rest[bootSize:]
 	bytes := unsafe.Slice(unsafe.StringData(rest), len(rest)) // not copied: it is long
-	if binary.LittleEndian.Uint32(bytes) != checksum(bytes[sumSize:]) {
+	if before != boot && binary.LittleEndian.Uint32(bytes) != checksum(bytes[sumSize:]) {
 		return &index{}
 	}
 	rest = rest[sumSize:]
-	x := &index{seal: place{number(rest), int64(number(rest[8:]))}, rest: rest[sealSize:]}
+	x := &index{seal: place{number(rest[8:]), int64(number(rest[16:]))}, rest: rest[sealSize:]}
+	if number(rest) != uint64(len(x.rest)) {
+		return &index{}
+	}
 	x.step()
 	return x
 }
@@ -146,8 +148,9 @@ func (x *index) unread() int {
 }
 
 const (
+	bootSize = 36
 	sumSize  = 4
-	sealSize = 2 * 8
+	sealSize = 3 * 8 // with the length
 	headSize = 10 * 8
 )
 
@@ -203,7 +206,8 @@ type lister struct {
 }
 
 func (s *Store) lister(settled time.Time) *lister {
-	return &lister{store: s, boot: sys.BootID(), index: readIndex(s.indexFile()), settled: settled.UnixNano()}
+	boot := sys.BootID()
+	return &lister{store: s, boot: boot, index: readIndex(s.indexFile(), boot), settled: settled.UnixNano()}
 }
 
 // list adds the containers of one place.
@@ -228,7 +232,7 @@ func (l *lister) list(place string) error {
 	sealable := sealed || place == kept && before.ctime <= l.settled && !announced(d)
 	states := make([]State, len(names))
 	sys.Populate(states)
-	inParallel(len(names), func(i int) {
+	sys.InParallel(len(names), func(i int) {
 		if sealed && l.trust(&states[i], known[i]) {
 			return
 		}
@@ -239,9 +243,7 @@ func (l *lister) list(place string) error {
 	if sealable && placeOf(d) == before {
 		l.seal = before
 	}
-	states = slices.DeleteFunc(states, func(s State) bool {
-		return s.Dir == "" || place != kept && (!s.Running && !s.Monitored && !monitored(s.Dir) || l.has(s.ID))
-	})
+	states = l.those(states, place)
 	l.fresh = append(l.fresh, known...)
 	if len(l.states) == 0 {
 		l.states = states
@@ -287,34 +289,30 @@ func (l *lister) judge(s *State) {
 	})
 }
 
+// those leaves out what is no container any more. A state is large: none is copied to be looked at.
+func (l *lister) those(states []State, place string) []State {
+	n := 0
+	for i := range states {
+		s := &states[i]
+		if s.Dir == "" || place != kept && (!s.Running && !s.Monitored && !monitored(s.Dir) || l.has(s.ID)) {
+			continue
+		}
+		if n != i {
+			states[n] = *s
+		}
+		n++
+	}
+	return states[:n]
+}
+
 // has: it was kept when the other place was read, and is being removed.
 func (l *lister) has(id string) bool {
-	for i := range l.states { // a state is large: not copied to be looked at
+	for i := range l.states {
 		if l.states[i].ID == id {
 			return true
 		}
 	}
 	return false
-}
-
-// inParallel does n things that mostly wait for the kernel.
-func inParallel(n int, do func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), 4)
-	if n < 128 {
-		workers = 1
-	}
-	var wait sync.WaitGroup
-	for w := 1; w < workers; w++ {
-		wait.Go(func() {
-			for i := n * w / workers; i < n*(w+1)/workers; i++ {
-				do(i)
-			}
-		})
-	}
-	for i := range n / workers {
-		do(i)
-	}
-	wait.Wait()
 }
 
 // glance is look with the index's help. known is the container's entry in the index, and then the one that it should have there.
@@ -449,13 +447,21 @@ func (l *lister) update() {
 }
 
 func (l *lister) encode() []byte {
-	b := append([]byte(indexMagic), make([]byte, sumSize)...)
-	b = binary.LittleEndian.AppendUint64(b, l.seal.ino)
-	b = binary.LittleEndian.AppendUint64(b, uint64(l.seal.ctime))
+	const sum = len(indexMagic) + bootSize
+	b := make([]byte, sum+sumSize)
+	copy(b[copy(b, indexMagic):], l.boot)
+	length := 0
+	for _, e := range l.fresh {
+		length += len(e)
+	}
+	for _, n := range [...]uint64{uint64(length), l.seal.ino, uint64(l.seal.ctime)} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	b = slices.Grow(b, length)
 	for _, e := range l.fresh {
 		b = append(b, e...)
 	}
-	binary.LittleEndian.PutUint32(b[len(indexMagic):], checksum(b[len(indexMagic)+sumSize:]))
+	binary.LittleEndian.PutUint32(b[sum:], checksum(b[sum+sumSize:]))
 	return b
 }
 

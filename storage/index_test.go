@@ -120,7 +120,7 @@ func TestIndexLeavesOutWhatIsYoung(t *testing.T) {
 	if err != nil || len(all) != 40 {
 		t.Fatal(len(all), err)
 	}
-	if n := readIndex(s.indexFile()).unread(); n != 0 {
+	if n := readIndex(s.indexFile(), sys.BootID()).unread(); n != 0 {
 		t.Errorf("%d containers of this second are in the index", n)
 	}
 }
@@ -132,18 +132,20 @@ func TestIndexBroken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	whole := slices.Clone(good)
+	copy(good[len(indexMagic):], "of another boot than the one that is") // of this one, only the length is looked at
 	zeros := slices.Clone(good)
 	clear(zeros[len(zeros)/2:])
 	huge := slices.Clone(good)
 	for i := range 8 {
-		huge[len(indexMagic)+i] = 0x7f
+		huge[len(indexMagic)+bootSize+sumSize+sealSize+i] = 0x7f
 	}
 	flipped := slices.Clone(good)
 	for i := len(indexMagic) + headSize; i < len(flipped); i += 97 {
 		flipped[i] ^= 0x55
 	}
 	for name, content := range map[string][]byte{"empty": {}, "other": []byte("something else"), "cut": good[:len(good)-7], "cut head": good[:len(indexMagic)+5],
-		"zeros": zeros, "flipped": flipped, "huge": huge, "magic only": []byte(indexMagic)} {
+		"zeros": zeros, "flipped": flipped, "huge": huge, "magic only": []byte(indexMagic), "cut of this boot": whole[:len(whole)-7]} {
 		if err := os.WriteFile(s.indexFile(), content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -131,7 +131,7 @@ func TestSealUnderChange(t *testing.T) {
 		if n%3 == 0 {
 			time.Sleep(70 * time.Millisecond)
 		}
-		if readIndex(s.indexFile()).seal.ino != 0 {
+		if readIndex(s.indexFile(), sys.BootID()).seal.ino != 0 {
 			sealed++
 		}
 		add(t, s, n%40, fmt.Sprint("image", n))

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rl-containers/rl/hint"
+	"github.com/rl-containers/rl/sys"
 )
 
 // column is one of a verb's own table.
@@ -58,24 +59,23 @@ func (l *listing[T]) write(w io.Writer, rows []T) error {
 
 // table is the verb's own.
 func (l *listing[T]) table(w io.Writer, rows []T) error {
-	lines := make([][]string, 0, len(rows)+1)
-	cells := make([]string, (len(rows)+1)*len(l.columns))
-	line := func() []string {
-		one := cells[:len(l.columns):len(l.columns)]
-		cells = cells[len(l.columns):]
-		lines = append(lines, one)
-		return one
+	columns, head := len(l.columns), 1
+	if l.noHeading {
+		head = 0
 	}
-	if !l.noHeading {
-		for i, title := 0, line(); i < len(title); i++ {
-			title[i] = l.columns[i].title
+	lines := make([][]string, head+len(rows))
+	cells := make([]string, len(lines)*columns)
+	for i := range lines {
+		lines[i] = cells[i*columns : (i+1)*columns]
+	}
+	for i := range columns * head {
+		cells[i] = l.columns[i].title
+	}
+	sys.InParallel(len(rows), func(r int) {
+		for i, one := range l.columns {
+			lines[head+r][i] = hint.Clean(one.cell(&rows[r]))
 		}
-	}
-	for r := range rows {
-		for i, one := 0, line(); i < len(one); i++ {
-			one[i] = hint.Clean(l.columns[i].cell(&rows[r]))
-		}
-	}
+	})
 	return align(w, lines)
 }
 
@@ -459,24 +459,27 @@ func fieldsOf(t reflect.Type) []string {
 
 // align writes lines of cells, each column as wide as its widest cell and two blanks.
 func align(w io.Writer, lines [][]string) error {
-	var widths []int
+	columns := 0
 	for _, line := range lines {
-		for i, cell := range line {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			if i < len(line)-1 {
-				widths[i] = max(widths[i], utf8.RuneCountInString(cell)+2)
-			}
-		}
+		columns = max(columns, len(line))
 	}
-	blanks := strings.Repeat(" ", slices.Max(append(widths, 0)))
+	wide := make([]int, len(lines)*columns) // the last cell of a line needs no width
+	sys.InParallel(len(lines), func(at int) {
+		for i := range len(lines[at]) - 1 {
+			wide[at*columns+i] = utf8.RuneCountInString(lines[at][i]) + 2
+		}
+	})
+	widths := make([]int, columns+1)
+	for i, n := range wide {
+		widths[i%columns] = max(widths[i%columns], n)
+	}
+	blanks := strings.Repeat(" ", slices.Max(widths))
 	b := bufio.NewWriterSize(w, 32<<10)
-	for _, line := range lines {
+	for at, line := range lines {
 		for i, cell := range line {
 			b.WriteString(cell)
 			if i < len(line)-1 {
-				b.WriteString(blanks[:widths[i]-utf8.RuneCountInString(cell)])
+				b.WriteString(blanks[:widths[i]-wide[at*columns+i]+2])
 			}
 		}
 		b.WriteByte('\n')

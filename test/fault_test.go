@@ -134,13 +134,26 @@ func (u *login) disturb(r *rand.Rand, args []string) (what string, err error) {
 			what = ": killed"
 		}
 	}
-	select {
-	case <-ended:
-	case <-time.After(patience):
-		cmd.Process.Signal(unix.SIGQUIT)
-		return what, fmt.Errorf("rl %v hangs", args)
+	for _, wait := range []time.Duration{2 * time.Second, patience} {
+		select {
+		case <-ended:
+			return what, nil
+		case <-time.After(wait):
+			u.unpause(args)
+		}
 	}
-	return what, nil
+	cmd.Process.Signal(unix.SIGQUIT)
+	return what, fmt.Errorf("rl %v hangs", args)
+}
+
+// unpause lets the container of a command go on. What was on its way into one when the other command paused it waits for that, as with
+// docker.
+func (u *login) unpause(args []string) {
+	for _, word := range args {
+		if name, _, _ := strings.Cut(word, ":"); len(name) == 2 && name[0] == 'c' {
+			u.rl("unpause", name).Run()
+		}
+	}
 }
 
 func kill(p proc) string {

@@ -169,6 +169,7 @@ func (r *run) launchExec(req *ExecRequest) error {
 	if r.caught != nil {
 		<-r.caught
 	}
+	defer close(r.running)
 	return r.letGo()
 }
 

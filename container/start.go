@@ -35,6 +35,9 @@ func (r *run) start() error {
 	if r.fallBack(err) {
 		err = r.try()
 	}
+	// Not before: a second child needs the same files, and signals wait for it.
+	r.io.Started()
+	close(r.running)
 	return r.starved(err)
 }
 
@@ -58,7 +61,6 @@ func (r *run) try() (err error) {
 	r.tellStart(&config)
 	r.proc, err = userns.Start(config)
 	restore()
-	r.io.Started()
 	for _, f := range slices.Concat(config.Join, config.Extra, []*os.File{config.Cgroup}) {
 		f.Close()
 	}
@@ -114,7 +116,6 @@ func (r *run) launch() error {
 // letGo lets the program start, and waits for that.
 func (r *run) letGo() error {
 	r.going.Store(true)
-	defer close(r.running)
 	if err := r.proc.Go(); err != nil {
 		return err
 	}

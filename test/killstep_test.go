@@ -25,7 +25,7 @@ func TestNosubKillStep(t *testing.T) {
 		t.Skip("this user has subuid ranges: run it by hack/test, as rlnosub")
 	}
 	if !has("strace") {
-		t.Skip("no strace")
+		t.Skip("no strace: hack/deps test installs it")
 	}
 	u := newLogin(t)
 	u.must(t, "run", "--rm", "--network", "none", "tiny", "true")
